@@ -1,0 +1,99 @@
+"""What every template knows: ``shell``, computed only as far as a template asks."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.translation import get_language
+
+from lianfang import __version__
+from lianfang.commons.frame.pages import registry
+from lianfang.kernel.viewer import NOBODY, Viewer
+
+SHORT = 14
+"""Entries of a navigation that is shown whole."""
+
+
+class Shell:
+    """The frame around a page, for one request."""
+
+    version = __version__
+
+    def __init__(self, request: HttpRequest):
+        self.request = request
+        self.viewer: Viewer = getattr(request, "viewer", NOBODY)
+        self.page: registry.Page | None = getattr(request, "page", None)
+
+    @cached_property
+    def known(self) -> bool:
+        """Whether somebody is signed in."""
+        return self.viewer.kind != NOBODY.kind
+
+    @cached_property
+    def language(self) -> str:
+        return get_language() or settings.LANGUAGE_CODE
+
+    @cached_property
+    def languages(self) -> list[tuple[str, str]]:
+        return list(settings.LANGUAGES)
+
+    @cached_property
+    def login_url(self) -> str:
+        return settings.LOGIN_URL
+
+    @cached_property
+    def node(self) -> str:
+        return settings.NODE_NAME
+
+    @cached_property
+    def trail(self) -> list[registry.Page]:
+        return registry.trail(self.page)
+
+    @cached_property
+    def _entries(self) -> list[tuple[registry.Section, list[registry.Page]]]:
+        return registry.entries(self.viewer) if self.known else []
+
+    @cached_property
+    def nav(self) -> list[dict[str, Any]]:
+        """Sections and entries of the left navigation. A long one opens only where the viewer stands."""
+        above = {page.url_name for page in self.trail}
+        short = sum(len(pages) for section, pages in self._entries if section.key != "account") <= SHORT
+        return [
+            {"section": section, "active": (active := any(page.url_name in above for page in pages)), "open": short or active, "entries": [{"page": page, "url": page.url(), "active": page.url_name in above} for page in pages]}
+            for section, pages in self._entries
+            if section.key != "account"
+        ]
+
+    @cached_property
+    def account(self) -> list[registry.Page]:
+        """Pages behind the user's name."""
+        return next((pages for section, pages in self._entries if section.key == "account"), [])
+
+    @cached_property
+    def title(self) -> Any:
+        return getattr(self.request, "title", "") or (self.page.label if self.page else "")
+
+    @cached_property
+    def crumbs(self) -> list[tuple[Any, str]]:
+        """Label and address of what lies above; the page itself is its heading."""
+        said = getattr(self.request, "crumbs", ())
+        top = next((page.nav for page in self.trail if page.nav), None)
+        found: list[tuple[Any, str]] = [(registry.SECTIONS[top.section].label, "")] if top else []
+        found += list(said) if said else [(page.label, page.url()) for page in self.trail[:-1]]
+        return [(label, url) for place, (label, url) in enumerate(found) if label and (place == 0 or str(label) != str(found[place - 1][0]))]
+
+    @cached_property
+    def organisation(self) -> registry.Corner:
+        return registry.known.shell.organisation(self.viewer) if self.known else registry.Corner()
+
+    @cached_property
+    def inbox(self) -> registry.Corner:
+        return registry.known.shell.inbox(self.viewer) if self.known else registry.Corner()
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """The context processor."""
+    return {"shell": Shell(request), "viewer": getattr(request, "viewer", NOBODY)}

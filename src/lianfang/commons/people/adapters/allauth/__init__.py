@@ -1,0 +1,46 @@
+"""django-allauth, which runs logins and second factors: closed to strangers, counted by our lock, recorded in the ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from lianfang.commons.people import actions, models, queries
+
+
+class Account(DefaultAccountAdapter):
+    """How accounts behave here. Whether a name exists is never told: not by words, not by locks, not by time."""
+
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "username_password_mismatch": _("User name or password is wrong."),
+        "too_many_login_attempts": _("Too many failed attempts under this name. Wait a quarter of an hour, or ask your administrator."),
+        "enter_current_password": _("This is not your present password."),
+        "incorrect_password": _("This is not your present password."),
+        "incorrect_code": _("The code is wrong or was used already."),
+    }
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False
+
+    def add_message(self, request: HttpRequest, level: int, *args: Any, **kwargs: Any) -> None:
+        """The pages say themselves what happened."""
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        if queries.locked_until(credentials.get("username", "")):
+            raise self.validation_error("too_many_login_attempts")
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        actions.count_failure(credentials.get("username", ""), address=self.get_client_ip(request))
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        return "/"
+
+    def set_password(self, user: models.User, password: str) -> None:
+        actions.set_password(user, password, actor=queries.viewer_of(user))
+
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:
+        return "/"

@@ -1,0 +1,20 @@
+"""Time has come → one action."""
+
+from __future__ import annotations
+
+from lianfang.commons.jobs.declare import at, job
+from lianfang.commons.people import actions
+from lianfang.commons.people.types import OrganisationMoved
+
+
+@job(name="people.settle", attempts=5)
+def settle(organisation: str, axis: str, before: str, after: str) -> None:
+    """After a move: carry rows that were being written under the old path meanwhile."""
+    actions.rewrite(OrganisationMoved(organisation=organisation, axis=axis, before=before, after=after))
+
+
+@at("03:40")
+@job(name="people.forget_attempts")
+def forget_attempts() -> None:
+    """Failed logins are kept for a day."""
+    actions.forget_attempts()

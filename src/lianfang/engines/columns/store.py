@@ -1,0 +1,283 @@
+"""The event store: one Delta table per class family, partitioned by day, written by one process, read by many.
+
+In: Arrow tables and the positions of their origin (``transactions``). Out: lists of files that a question can touch.
+A commit either happens wholly or not at all; ``committed`` tells how far an origin has come, so that a replay after a
+crash knows what is already there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import BloomFilterProperties, ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+
+from lianfang.kernel.errors import Invalid
+
+ROW_GROUP = 122_880
+"""Rows of a row group: DuckDB's own vector of work, so that one thread takes one group."""
+SMALL = 1 << 20
+LARGE = 32 << 20
+"""What is joined while logs come in, and once an hour. An event takes about 80 bytes in a file and 4 kB in memory."""
+BLOOM = ("event_id", "src_ip", "dst_ip")
+UNIQUE = ("event_id", "raw", "unmapped")
+"""Columns whose values hardly repeat: a dictionary would be built and thrown away."""
+SETTINGS: dict[str, str | None] = {
+    "delta.dataSkippingStatsColumns": "event_id,time,received,source,territory,industry",
+    "delta.checkpointInterval": "50",
+    "delta.logRetentionDuration": "interval 2 hours",
+    "delta.deletedFileRetentionDuration": "interval 1 hours",
+    "delta.setTransactionRetentionDuration": "interval 3650 days",
+}
+"""Statistics only for what prunes (the log stays small); old versions are kept two hours, positions of origins for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """A table in figures. ``first`` and ``last`` are moments of events, ``None`` when the table is empty."""
+
+    name: str
+    rows: int
+    bytes: int
+    files: int
+    days: int
+    version: int
+    first: datetime | None
+    last: datetime | None
+
+
+class EventStore:
+    """All event tables below one folder. Safe for threads; one process at a time may write (the caller sees to it)."""
+
+    def __init__(self, root: Path):
+        self.root = Path(root).absolute()
+        self._open: dict[str, _Open] = {}
+        self._lock = threading.Lock()
+        self._writing = threading.RLock()
+
+    # ---- writing -----------------------------------------------------------------------------------------------
+
+    def append(self, name: str, events: pa.Table, *, transactions: Mapping[str, int]) -> int:
+        """Add rows in one commit that also notes how far each origin has come; returns the table's new version."""
+        with self._writing:
+            opened = self._table(name, events.schema)
+            note = CommitProperties(app_transactions=[Transaction(origin, position) for origin, position in transactions.items()])
+            merge = "merge" if opened.lacks(events.schema) else None
+            write_deltalake(opened.delta, events, mode="append", schema_mode=merge, commit_properties=note, writer_properties=_properties(events.schema, events.num_rows))
+            if merge:
+                opened.learn()
+            return int(opened.delta.version())
+
+    def committed(self, name: str, origin: str) -> int:
+        """The last position of ``origin`` that this table holds; -1 when none."""
+        opened = self._existing(name)
+        if opened is None:
+            return -1
+        opened.refresh()
+        position = opened.delta.transaction_version(origin)
+        return -1 if position is None else int(position)
+
+    def compact(self, name: str, *, target: int = SMALL) -> int:
+        """Join files smaller than ``target`` bytes, day by day; returns how many files were replaced. Appends may go on meanwhile."""
+        opened = self._existing(name)
+        if opened is None:
+            return 0
+        delta = DeltaTable(str(self.root / name))  # its own view of the table: the appending one stays usable
+        done = delta.optimize.compact(target_size=target, writer_properties=_properties(_arrow_schema(delta)), max_concurrent_tasks=1)
+        opened.refresh()
+        return int(done["numFilesRemoved"])
+
+    def vacuum(self, name: str, *, hours: int = 1) -> int:
+        """Remove files that no version of the last ``hours`` needs, also those that a crash left behind; readers finish in peace."""
+        if self._existing(name) is None:
+            return 0
+        delta = DeltaTable(str(self.root / name))
+        removed = delta.vacuum(retention_hours=hours, enforce_retention_duration=False, dry_run=False, full=True)
+        delta.cleanup_metadata()
+        return len(removed)
+
+    def retain(self, name: str, *, since: date) -> int:
+        """Drop days before ``since``; returns how many rows went. An old log that arrived later stays as long as if it were new."""
+        opened = self._existing(name)
+        late = "" if opened is None or opened.lacks(pa.schema([("received", pa.string())])) else f" AND (received IS NULL OR received < arrow_cast('{since.isoformat()}T00:00:00Z', 'Timestamp(Microsecond, Some(\"UTC\"))'))"
+        return self.erase(name, f"event_day < '{since.isoformat()}'{late}")
+
+    def carry(self, name: str, column: str, *, before: str, after: str, end: str) -> int:
+        """Paths in ``column`` that begin with ``before`` (those in ``[before, end)``) begin with ``after`` from now on; returns how many rows."""
+        if not (before.isdigit() and end.isdigit() and (after.isdigit() or not after)):
+            raise Invalid(f"“{before[:40]}” is no path of digits", why="An empty path would mean every row.")
+        return self._change(name, column, f"concat('{after}', substr({column}, {len(before) + 1}))", f"{column} >= '{before}' AND {column} < '{end}'")
+
+    def fill(self, name: str, column: str, value: str, *, where: str) -> int:
+        """Rows that ``where`` names and whose ``column`` is empty get ``value``; returns how many."""
+        return self._change(name, column, equal("x", value).removeprefix("x = "), f"({where}) AND ({column} IS NULL OR {column} = '')")
+
+    def _change(self, name: str, column: str, expression: str, predicate: str) -> int:
+        with self._writing:
+            opened = self._existing(name)
+            if opened is None or not column.isidentifier():
+                return 0
+            opened.refresh()
+            done = opened.delta.update(updates={column: expression}, predicate=predicate)
+            return int(done["num_updated_rows"])
+
+    def erase(self, name: str, predicate: str) -> int:
+        """Delete the rows that ``predicate`` (SQL; build values with ``equal``) names; returns how many. Rewrites files: rare."""
+        with self._writing:
+            opened = self._existing(name)
+            if opened is None:
+                return 0
+            opened.refresh()
+            done = opened.delta.delete(predicate)
+            opened.refresh()
+            return int(done.get("num_deleted_rows") or 0)
+
+    # ---- reading -----------------------------------------------------------------------------------------------
+
+    def tables(self) -> list[str]:
+        """Names of the tables that exist, sorted."""
+        return sorted(path.parent.name for path in self.root.glob("*/_delta_log"))
+
+    def files(self, names: Iterable[str], *, since: datetime | None = None, until: datetime | None = None, event_id: str | None = None, source: str | None = None) -> list[str]:
+        """The files that may hold events of ``[since, until)``, of a source, or whose id begins with ``event_id``: pruned by day and statistics."""
+        found: list[str] = []
+        for name in names:
+            if opened := self._existing(name):
+                opened.refresh()
+                found += opened.prune(since=since, until=until, event_id=event_id, source=source)
+        return found
+
+    def stats(self, name: str) -> Stats:
+        """Figures from the log alone: no data file is opened."""
+        opened = self._existing(name)
+        if opened is None:
+            return Stats(name, 0, 0, 0, 0, -1, None, None)
+        opened.refresh()
+        files = opened.files
+        first, last = pc.min(files["min.time"]).as_py(), pc.max(files["max.time"]).as_py()
+        rows, size = pc.sum(files["num_records"]).as_py() or 0, pc.sum(files["size_bytes"]).as_py() or 0
+        return Stats(name, rows, size, files.num_rows, len(pc.unique(files["partition.event_day"])), opened.delta.version(), first, last)
+
+    def small_files(self, name: str, *, target: int = SMALL) -> int:
+        """How many files ``compact`` could join."""
+        opened = self._existing(name)
+        return 0 if opened is None else int(pc.sum(pc.less(opened.files["size_bytes"], target)).as_py() or 0)
+
+    def refresh(self) -> None:
+        """Forget what is known of the tables: after a file vanished under a reader."""
+        with self._lock:
+            self._open.clear()
+
+    # ---- inside ------------------------------------------------------------------------------------------------
+
+    def _existing(self, name: str) -> _Open | None:
+        with self._lock:
+            if name not in self._open:
+                if not DeltaTable.is_deltatable(str(self.root / name)):
+                    return None
+                self._open[name] = _Open(self.root / name)
+            return self._open[name]
+
+    def _table(self, name: str, schema: pa.Schema) -> _Open:
+        if not name.isidentifier():
+            raise Invalid(f"“{name[:40]}” cannot name a table", todo="Use letters, digits and underscores.")
+        opened = self._existing(name)
+        if opened is None:
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+            DeltaTable.create(str(self.root / name), schema, mode="ignore", partition_by=["event_day"], configuration=SETTINGS)
+            opened = self._existing(name)
+        assert opened is not None  # noqa: S101  (made one line above)
+        return opened
+
+
+class _Open:
+    """One table as this process last saw it: the Delta handle and, when asked for, the list of its files with their statistics."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.delta = DeltaTable(str(folder))
+        self._lock = threading.Lock()
+        self._seen: tuple[int, pa.Table] | None = None
+        self.learn()
+
+    def learn(self) -> None:
+        """Read the names of the columns."""
+        self._names = frozenset(field.name for field in self.delta.schema().fields)
+
+    def refresh(self) -> int:
+        """Read the commits made since; returns the version."""
+        with self._lock:
+            self.delta.update_incremental()
+            return int(self.delta.version())
+
+    @property
+    def files(self) -> pa.Table:
+        """One row per data file: path, size, rows, least and greatest values."""
+        with self._lock:
+            version = int(self.delta.version())
+            if self._seen is None or self._seen[0] != version:
+                self._seen = version, pa.table(self.delta.get_add_actions(flatten=True))
+            return self._seen[1]
+
+    def lacks(self, schema: pa.Schema) -> bool:
+        """Whether the table has yet to learn a column."""
+        return not self._names.issuperset(schema.names)
+
+    def prune(self, *, since: datetime | None, until: datetime | None, event_id: str | None, source: str | None) -> list[str]:
+        """Paths of the files whose day and statistics do not rule the question out."""
+        keep = self.files
+        if since is not None:
+            day = since.astimezone(UTC).date().isoformat()
+            keep = keep.filter(_and(pc.greater_equal(keep["partition.event_day"], day), _maybe(pc.greater_equal(keep["max.time"], _moment(since, keep["max.time"])))))
+        if until is not None:
+            day = until.astimezone(UTC).date().isoformat()
+            keep = keep.filter(_and(pc.less_equal(keep["partition.event_day"], day), _maybe(pc.less(keep["min.time"], _moment(until, keep["min.time"])))))
+        for column, least, greatest in (("event_id", event_id, f"{event_id}\x7f"), ("source", source, source)):
+            if least is not None:
+                keep = keep.filter(_and(_maybe(pc.less_equal(keep[f"min.{column}"], greatest)), _maybe(pc.greater_equal(keep[f"max.{column}"], least[: _CUT - 1]))))
+        return [f"{self.folder}/{path}" for path in keep["path"].to_pylist()]
+
+
+_CUT = 64
+"""Parquet statistics of text may be cut to 64 bytes; a greatest value is then rounded up, so a prefix is compared."""
+
+
+def _moment(value: datetime, like: pa.Array) -> pa.Scalar:
+    return pa.scalar(value.astimezone(UTC), pa.timestamp("us", "UTC")).cast(like.type)
+
+
+def _maybe(found: pa.Array) -> pa.Array:
+    """No statistics means: look inside."""
+    return pc.fill_null(found, True)
+
+
+def _and(left: pa.Array, right: pa.Array) -> pa.Array:
+    return pc.and_(left, right)
+
+
+def _arrow_schema(delta: DeltaTable) -> pa.Schema:
+    return pa.schema(delta.schema().to_arrow())
+
+
+def _properties(schema: pa.Schema, rows: int = ROW_GROUP) -> WriterProperties:
+    """ZSTD, groups of one vector, and Bloom filters (sized for ``rows``) where people look for one value among millions."""
+    filters = BloomFilterProperties(True, fpp=0.01, ndv=max(1, min(rows, ROW_GROUP)))
+    columns = {name: ColumnProperties(bloom_filter_properties=filters, dictionary_enabled=name not in UNIQUE) for name in BLOOM if name in schema.names}
+    columns |= {name: ColumnProperties(dictionary_enabled=False) for name in UNIQUE if name in schema.names and name not in BLOOM}
+    return WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=ROW_GROUP, column_properties=columns)
+
+
+def equal(column: str, value: str) -> str:
+    """``column = 'value'`` with the value quoted, for ``erase``.
+
+    >>> equal("source", "it's")
+    "source = 'it''s'"
+    """
+    if not column.isidentifier():
+        raise Invalid(f"“{column[:40]}” is not a column")
+    return f"{column} = '" + value.replace("'", "''") + "'"

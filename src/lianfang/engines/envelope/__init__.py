@@ -1,0 +1,12 @@
+"""Signed messages that other people's tools can check: canonical JSON, Ed25519 keys, signed notes, checkpoints, proof files.
+
+In: plain values, texts and keys. Out: bytes and texts in the published formats (RFC 8785; C2SP signed-note,
+tlog-checkpoint, tlog-proof), and the verdict on such texts from others.
+"""
+
+from lianfang.engines.envelope.canonical import canonical, canonical_plain
+from lianfang.engines.envelope.checkpoints import Checkpoint, ProofFile
+from lianfang.engines.envelope.keys import SigningKey, VerifyKey
+from lianfang.engines.envelope.notes import open_note, sign_note
+
+__all__ = ["Checkpoint", "ProofFile", "SigningKey", "VerifyKey", "canonical", "canonical_plain", "open_note", "sign_note"]

@@ -1,0 +1,1 @@
+"""Shapes: events (OCSF), intelligence (STIX 2.1), observables, user-defined fields (JSON Schema); validate, redact."""

@@ -1,0 +1,127 @@
+"""Examining: the rules' place in the ingest process. Batches in, row → rule uids out; findings once the batch is durable.
+
+The rules of all packs are loaded, on or off; what is off is left out of the answer, so that a switch needs no compiling.
+Changes are noticed by two small looks: at the edition (each second at most) and at the watch list's version (each three).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Any
+
+from django.db import transaction
+
+from lianfang.engines.rules.compiled import Compiled
+from lianfang.engines.rules.examiner import Examiner
+from lianfang.kernel import clock
+from lianfang.rooms.detect import models
+from lianfang.rooms.detect.actions.editions import RULES
+from lianfang.rooms.detect.actions.storing import store
+from lianfang.rooms.detect.queries import loading, watch
+from lianfang.rooms.detect.types import IOC
+from lianfang.rooms.lake.types import Batch
+
+log = logging.getLogger("lianfang.detect")
+
+LOOK_AT_RULES = 1.0
+LOOK_AT_WATCH = 3.0
+SAY = 15.0
+"""Seconds between two looks at the edition, at the watch list, and between two accounts of itself."""
+LOOKED_AT = 40
+"""Rows of a batch whose field names are noted, so that a rule's page can say which fields this node's data has."""
+FIELDS_KEPT = 3000
+
+
+class Watchman:
+    """The examiner that detect declares to the lake. One per ingest process."""
+
+    def __init__(self) -> None:
+        self.edition, self.watch_version = -1, ""
+        self.switches = Switches({}, {})
+        self.digests: tuple[str, ...] = ()
+        self.seen: dict[str, str] = {}
+        self._rules_at = self._watch_at = self._said_at = 0.0
+        self.engine = Examiner(Compiled((), (), ()))
+        self.keep_up()
+
+    def examine(self, batch: Batch) -> dict[int, tuple[str, ...]]:
+        """Row → uids of the rules and indicators that fired, as far as they are on for the batch's source."""
+        self.keep_up()
+        self._note_fields(batch)
+        on = self.switches.on_for(batch.source)
+        found = ((row, tuple(uid for uid in uids if uid in on or uid.startswith(IOC))) for row, uids in self.engine.rows(batch.rows, batch.logsources))
+        return {row: uids for row, uids in found if uids}
+
+    def conclude(self, batch: Batch, hits: Mapping[int, Sequence[str]]) -> None:
+        """Store what was found; a batch that was concluded before changes nothing."""
+        if hits:
+            store(batch.ref, batch.source, batch.columns, hits)
+        self._account()
+
+    def keep_up(self) -> None:
+        """Notice what changed since the last look."""
+        now = monotonic()
+        if now - self._rules_at >= LOOK_AT_RULES:
+            self._rules_at = now
+            self._look_at_rules()
+        if now - self._watch_at >= LOOK_AT_WATCH:
+            self._watch_at = now
+            self._look_at_watch()
+
+    def _look_at_rules(self) -> None:
+        edition = models.Edition.objects.filter(name=RULES).values_list("number", flat=True).first() or 0
+        if edition == self.edition:
+            return
+        digests = tuple(models.Pack.objects.order_by("installed", "id").values_list("digest", flat=True))
+        if digests != self.digests:
+            self.engine.replace(loading.load_all())
+            log.info("%d rules loaded", self.engine.stats().rules)
+        self.switches, self.edition, self.digests = Switches.read(), edition, digests
+
+    def _look_at_watch(self) -> None:
+        version, sets = watch.changed_since(self.watch_version)
+        if sets is not None:
+            self.engine.rewatch(sets)
+            self.watch_version = version
+
+    def _note_fields(self, batch: Batch) -> None:
+        for row in batch.rows[:LOOKED_AT]:
+            for name in row:
+                if name not in self.seen and len(self.seen) < FIELDS_KEPT:
+                    self.seen[name] = batch.source
+
+    def _account(self) -> None:
+        """Say now and then how this examiner stands."""
+        if monotonic() - self._said_at < SAY:
+            return
+        self._said_at = monotonic()
+        stats = self.engine.stats()
+        told: dict[str, Any] = {name: getattr(stats, name) for name in ("engine", "events", "hits", "values", "keys", "classes", "cached_bytes")}
+        row = {"edition": self.edition, "watch": self.watch_version, "loaded": stats.rules, "stats": told, "fields": self.seen, "said": clock.now()}
+        with transaction.atomic():
+            models.Examination.objects.update_or_create(worker=f"{socket.gethostname()[:60]}:{os.getpid()}", defaults=row)
+
+
+class Switches:
+    """Which rules are on: in general, and for sources that differ."""
+
+    def __init__(self, general: Mapping[str, bool], special: Mapping[str, Mapping[str, bool]]):
+        self._general = frozenset(uid for uid, on in general.items() if on)
+        self._by_source = {source: (self._general | {uid for uid, on in own.items() if on}) - {uid for uid, on in own.items() if not on} for source, own in special.items()}
+
+    @classmethod
+    def read(cls) -> Switches:
+        """As the tables say now. A rule that vanished from its pack is off everywhere."""
+        general = dict(models.Rule.objects.filter(gone=False).values_list("uid", "enabled"))
+        special: dict[str, dict[str, bool]] = {}
+        for source, uid, on in models.RuleSwitch.objects.filter(rule__gone=False).values_list("source", "rule__uid", "on"):
+            special.setdefault(source, {})[uid] = on
+        return cls(general, special)
+
+    def on_for(self, source: str) -> frozenset[str]:
+        """The uids that are on for a source."""
+        return self._by_source.get(source, self._general)

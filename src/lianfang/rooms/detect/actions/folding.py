@@ -1,0 +1,124 @@
+"""Folding: hits of a batch → findings, one per rule, host and quarter of an hour. In memory, before anything is written.
+
+A rule that fires on everything makes as many findings as there are hosts; one that also finds a new host in every event
+is folded into one finding without a host, so that a flood costs counting and nothing more. Every event stays reachable
+in the lake by the column ``rules``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from lianfang.rooms.detect.types import KEPT_EVENTS, WINDOW
+
+KEPT_VALUES = 20
+HOSTS_PER_RULE = 200
+"""Beyond so many hosts in one batch, what a rule finds on further hosts folds into one finding without a host."""
+
+_ENTITIES: dict[str, tuple[str, ...]] = {
+    "ips": ("ips",),
+    "users": ("user", "actor_user"),
+    "hosts": ("host", "src_host", "dst_host"),
+    "processes": ("process",),
+    "files": ("file",),
+    "hashes": ("hashes",),
+    "domains": ("domains",),
+    "urls": ("url",),
+}
+
+
+@dataclass(slots=True)
+class Fold:
+    """What one rule found on one host in one window of one batch."""
+
+    rule_uid: str
+    host: str
+    territory: str
+    industry: str
+    window: datetime
+    first: datetime
+    last: datetime
+    user: str = ""
+    count: int = 0
+    events: list[str] = field(default_factory=list)
+    entities: dict[str, dict[str, None]] = field(default_factory=dict)
+
+    def key(self, batch: str) -> str:
+        """What makes it one of a kind, however often the batch is examined."""
+        parts = (batch, self.rule_uid, self.host, self.territory, self.window.isoformat())
+        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+    def plain_entities(self) -> dict[str, list[str]]:
+        """Kinds of things that took part, each with its first values."""
+        return {kind: list(values) for kind, values in self.entities.items() if values}
+
+
+def window_of(moment: datetime) -> datetime:
+    """The start of the quarter of an hour in which ``moment`` lies, in UTC.
+
+    >>> window_of(datetime(2026, 11, 20, 8, 29, 59, tzinfo=UTC)).minute
+    15
+    """
+    seconds = int(WINDOW.total_seconds())
+    return datetime.fromtimestamp(moment.timestamp() // seconds * seconds, UTC)
+
+
+class Folder:
+    """Takes hits one by one and folds them. ``columns``: the stored columns of the batch by name."""
+
+    def __init__(self, columns: Mapping[str, Sequence[Any]], *, hosts_per_rule: int = HOSTS_PER_RULE):
+        self.columns, self.hosts_per_rule = columns, hosts_per_rule
+        self.folds: dict[tuple[str, str, str, datetime], Fold] = {}
+        self._hosts: dict[str, set[str]] = {}
+
+    def take(self, row: int, uids: Iterable[str]) -> None:
+        """The rules that fired on one row."""
+        moment, host, territory = self._at("time", row), self._text("host", row), self._text("territory", row)
+        for uid in uids:
+            self._fold(uid, self._place(uid, host), territory, row, moment).count += 1
+
+    def _place(self, uid: str, host: str) -> str:
+        hosts = self._hosts.setdefault(uid, set())
+        if host in hosts or len(hosts) < self.hosts_per_rule:
+            hosts.add(host)
+            return host
+        return ""
+
+    def _fold(self, uid: str, host: str, territory: str, row: int, moment: datetime) -> Fold:
+        window = window_of(moment)
+        fold = self.folds.get(key := (uid, host, territory, window))
+        if fold is None:
+            fold = self.folds[key] = Fold(uid, host, territory, self._text("industry", row), window, moment, moment, self._text("user", row) or self._text("actor_user", row))
+        fold.first, fold.last = min(fold.first, moment), max(fold.last, moment)
+        if len(fold.events) < KEPT_EVENTS:
+            fold.events.append(self._text("event_id", row))
+            self._remember(fold, row)
+        return fold
+
+    def _remember(self, fold: Fold, row: int) -> None:
+        for kind, names in _ENTITIES.items():
+            kept = fold.entities.setdefault(kind, {})
+            for name in names:
+                value = self._at(name, row)
+                for one in value if isinstance(value, (list, tuple)) else (value,):
+                    if one and len(kept) < KEPT_VALUES:
+                        kept[str(one)[:300]] = None
+
+    def _at(self, name: str, row: int) -> Any:
+        column = self.columns.get(name)
+        return column[row] if column is not None else None
+
+    def _text(self, name: str, row: int) -> str:
+        return str(self._at(name, row) or "")[:190]
+
+
+def fold(hits: Mapping[int, Sequence[str]], columns: Mapping[str, Sequence[Any]]) -> list[Fold]:
+    """All hits of a batch, folded; the earliest first."""
+    folder = Folder(columns)
+    for row, uids in hits.items():
+        folder.take(row, uids)
+    return sorted(folder.folds.values(), key=lambda one: (one.first, one.rule_uid, one.host))

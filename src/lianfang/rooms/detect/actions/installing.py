@@ -1,0 +1,193 @@
+"""Installing: a pack comes, or comes again. What people switched stays; rules that vanished are set aside, never deleted."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from lianfang.commons.jobs import actions as jobs
+from lianfang.commons.jobs.types import JobRef
+from lianfang.commons.ledger import actions as ledger
+from lianfang.engines.rules.compiled import Compiled
+from lianfang.engines.rules.types import Rule
+from lianfang.kernel import clock
+from lianfang.kernel.errors import Conflict, Invalid
+from lianfang.kernel.ids import new_id
+from lianfang.kernel.labels import Severity
+from lianfang.kernel.viewer import SYSTEM, Viewer
+from lianfang.rooms.detect import models
+from lianfang.rooms.detect.actions.editions import next_edition
+from lianfang.rooms.detect.actions.guarding import must_for_node
+from lianfang.rooms.detect.queries import framework, loading, pack_line, reading
+from lianfang.rooms.detect.types import PackLine, Problem
+
+Step = Callable[..., Any]
+LARGEST_UPLOAD = 64 << 20
+_READ = ("pack", "path", "title", "title_zh", "level", "severity", "status", "author", "description", "description_zh", "references", "tags", "techniques", "tactics", "alarm", "product", "category", "service", "falsepositives", "falsepositives_zh", "fields", "text", "digest", "problem", "gone", "changed")
+
+
+def _quiet(*_args: Any, **_named: Any) -> None:
+    """Nobody is watching."""
+
+
+def install_pack(path: str | Path, *, actor: Viewer, progress: Step = _quiet) -> PackLine:
+    """Install or update the pack in a folder or archive. Rules that cannot be used are listed with their reason, the others work.
+
+    Raises ``Missing`` or ``Invalid`` when the pack cannot be read at all.
+    """
+    must_for_node(actor, "detect.pack.add")
+    progress(0, 3, "Reading")
+    read = reading.read(path)
+    progress(1, 3, "Compiling")
+    compiled = loading.compile_pack(read.digest, read.texts)
+    progress(2, 3, "Writing")
+    with transaction.atomic():
+        pack = _write(read, compiled, actor)
+    _rest_on_disk()
+    progress(3, 3, "Done")
+    return pack_line(pack)
+
+
+def install_upload(name: str, content: bytes, *, actor: Viewer, progress: Step = _quiet) -> PackLine:
+    """Install an uploaded archive; the name of the archive names the pack."""
+    if len(content) > LARGEST_UPLOAD:
+        raise Invalid("The archive is too large", why=f"At most {LARGEST_UPLOAD >> 20} MB are taken.", todo="Install it on the node: lianfang rules install PATH.")
+    place = Path(settings.HOME) / "tmp"
+    place.mkdir(mode=0o700, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        archive = Path(folder) / (Path(name).name or "pack.zip")
+        archive.write_bytes(content)
+        return install_pack(archive, actor=actor, progress=progress)
+
+
+def keep_upload(name: str, content: bytes, *, actor: Viewer) -> JobRef:
+    """Keep an uploaded archive and ask for its installation; returns the job, whose progress can be followed."""
+    must_for_node(actor, "detect.pack.add")
+    if len(content) > LARGEST_UPLOAD:
+        raise Invalid("The archive is too large", why=f"At most {LARGEST_UPLOAD >> 20} MB are taken.", todo="Install it on the node: lianfang rules install PATH.")
+    place = Path(settings.HOME) / "uploads" / f"{new_id()}"
+    place.mkdir(mode=0o700, parents=True)
+    archive = place / (Path(name).name[-100:] or "pack.zip")
+    archive.write_bytes(content)
+    asker = {"id": actor.id, "name": actor.name, "organisation": actor.organisation, "path": actor.path, "industry_path": actor.industry_path, "kind": actor.kind}
+    return jobs.enqueue("detect.install_pack", {"path": str(archive), "asker": asker}, actor=actor)
+
+
+def install_kept(path: str, asker: dict[str, str], *, progress: Step = _quiet) -> PackLine:
+    """Install what ``keep_upload`` kept, in the name of whoever asked (their right was checked then), and let the archive go."""
+    archive = Path(path)
+    try:
+        return install_pack(archive, actor=replace(SYSTEM, **asker), progress=progress)
+    finally:
+        shutil.rmtree(archive.parent, ignore_errors=True)
+
+
+def _write(read: reading.PackText, compiled: Compiled, actor: Viewer) -> models.Pack:
+    """The pack, its rules and its problems, as rows; one ledger record."""
+    now = clock.now()
+    pack = models.Pack.objects.filter(name=read.name).first() or models.Pack(name=read.name)
+    fresh = pack._state.adding
+    pack.version, pack.digest, pack.licence, pack.origin, pack.installed, pack.installed_by = read.version, read.digest, read.licence, read.origin, now, actor.name
+    pack.save()
+    rows, problems = _rows(pack, read, compiled)
+    created, changed, gone = _merge(pack, rows, {problem.rule: problem.reason for problem in problems if problem.rule})
+    pack.rules, pack.usable, pack.problems = len(rows), sum(not row.problem for row in rows), [asdict(problem) for problem in problems]
+    pack.save()
+    next_edition()
+    detail = {"version": pack.version, "digest": pack.digest, "rules": len(rows), "new": created, "changed": changed, "gone": gone, "problems": len(problems)}
+    ledger.record("detect.pack_installed" if fresh else "detect.pack_updated", pack.ref, actor=actor, label=pack.name, detail=detail)
+    return pack
+
+
+def _rows(pack: models.Pack, read: reading.PackText, compiled: Compiled) -> tuple[list[models.Rule], list[Problem]]:
+    """The rules of a pack as rows, and what is wrong with those that cannot be used. A rule that another pack brought stays that pack's."""
+    texts = {text.path: text.text for text in read.texts}
+    fields = loading.fields_of(compiled)
+    elsewhere = dict(models.Rule.objects.exclude(pack=pack).filter(gone=False).values_list("uid", "pack__name"))
+    rows, problems = [], [Problem(found.path, found.rule_uid, found.reason) for found in compiled.problems]
+    for rule in compiled.rules:
+        if rule.uid in elsewhere:
+            problems.append(Problem(rule.path, rule.uid, f"The pack {elsewhere[rule.uid]} holds this rule already."))
+        else:
+            rows.append(_row(pack, rule, texts[rule.path], fields[rule.uid]))
+    return rows, problems
+
+
+def _row(pack: models.Pack, rule: Rule, text: str, fields: list[str]) -> models.Rule:
+    own = reading.beyond_sigma(text)
+    tactics = framework.tactics_of(rule.tags, rule.attack)
+    product, category, service = rule.logsource
+    level = rule.level if rule.level in models.Level.values else models.Level.MEDIUM
+    return models.Rule(
+        uid=rule.uid, pack=pack, path=rule.path[:300], title=rule.title[:250], title_zh=str(own.get("title_zh", ""))[:250], level=level, severity=Severity.of_sigma(level),
+        status=rule.status if rule.status in models.Status.values else models.Status.EXPERIMENTAL, author=rule.author[:400], description=rule.description, description_zh=str(own.get("description_zh", "")),
+        references=list(rule.references), tags=list(rule.tags), techniques=list(rule.attack), tactics=list(tactics), alarm=framework.alarm_of(rule.tags, rule.attack, tactics)[:40],
+        product=product[:60], category=category[:60], service=service[:60], falsepositives=list(rule.falsepositives), falsepositives_zh=[str(one) for one in own.get("falsepositives_zh", ())],
+        fields=fields, text=text, digest=rule.digest, changed=clock.now(),
+    )  # fmt: skip
+
+
+def _merge(pack: models.Pack, rows: list[models.Rule], broken: dict[str, str]) -> tuple[int, int, int]:
+    """Write the rows beside what is there; returns how many are new, changed, gone. A rule that no longer compiles (``broken``) stays, with the reason."""
+    known = {rule.uid: rule for rule in models.Rule.objects.filter(uid__in=[row.uid for row in rows]).defer("text")} if len(rows) < 900 else {rule.uid: rule for rule in models.Rule.objects.defer("text")}
+    new, changed = [], []
+    for row in rows:
+        old = known.get(row.uid)
+        if old is None:
+            new.append(row)
+        elif old.digest != row.digest or old.gone or old.problem or old.pack_id != pack.pk or old.path != row.path:
+            row.id, row.enabled, row.created, row.fired, row.last_fired = old.id, old.enabled, old.created, old.fired, old.last_fired
+            changed.append(row)
+    models.Rule.objects.bulk_create(new, batch_size=200)
+    models.Rule.objects.bulk_update(changed, _READ, batch_size=100)
+    _write_marks([*new, *changed])
+    here = {row.uid for row in rows}
+    absent = [(pk, uid) for pk, uid in models.Rule.objects.filter(pack=pack, gone=False).values_list("pk", "uid") if uid not in here]
+    for pk, uid in absent:
+        if uid in broken:
+            models.Rule.objects.filter(pk=pk).update(problem=broken[uid][:400], changed=clock.now())
+    vanished = [pk for pk, uid in absent if uid not in broken]
+    for start in range(0, len(vanished), 500):
+        models.Rule.objects.filter(pk__in=vanished[start : start + 500]).update(gone=True, changed=clock.now())
+    return len(new), len(changed), len(vanished)
+
+
+def _write_marks(rows: list[models.Rule]) -> None:
+    for start in range(0, len(rows), 500):
+        part = rows[start : start + 500]
+        models.RuleMark.objects.filter(rule__in=[row.pk for row in part]).delete()
+        models.RuleMark.objects.bulk_create([mark for row in part for mark in _marks(row)], batch_size=1000)
+
+
+def _marks(rule: models.Rule) -> Iterable[models.RuleMark]:
+    techniques = dict.fromkeys(name for id in rule.techniques for name in (id, id.split(".")[0]))
+    pairs = [*(("technique", name) for name in techniques), *(("tactic", tactic) for tactic in rule.tactics)]
+    return [models.RuleMark(rule=rule, kind=kind, value=value[:60]) for kind, value in pairs]
+
+
+def _rest_on_disk() -> None:
+    """Put all rules into one file, so that the next start loads one file; remove what no pack uses."""
+    installed = list(models.Pack.objects.order_by("installed", "id"))
+    whole = loading.whole_file(installed)
+    loading.with_databases(loading.load_all()).save(whole)
+    loading.forget_old_files({whole, *(loading.pack_file(pack.digest) for pack in installed)})
+
+
+@transaction.atomic
+def remove_pack(pack: models.Pack, *, actor: Viewer) -> None:
+    """Remove a pack with its rules. Findings and alerts that came of them stay."""
+    must_for_node(actor, "detect.pack.delete")
+    if models.Pack.objects.filter(pk=pack.pk).first() is None:
+        raise Conflict("This pack is gone already", todo="Look at the list again.")
+    rules = models.Rule.objects.filter(pack=pack).count()
+    ledger.record("detect.pack_removed", pack.ref, actor=actor, label=pack.name, detail={"version": pack.version, "rules": rules})
+    models.Pack.objects.filter(pk=pack.pk).delete()
+    next_edition()
+    transaction.on_commit(_rest_on_disk)

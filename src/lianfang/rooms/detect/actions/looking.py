@@ -1,0 +1,129 @@
+"""Looking back: rules or the watch list over what the lake already holds. What is found is marked as found so.
+
+Every event is read again from its original bytes, hour by whole hour, in the worker. What was found on a page is a batch
+named by the rule, the hour and the events themselves: a hunt that was stopped, or is repeated, stores nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from django.db import transaction
+
+from lianfang.commons.jobs import actions as jobs
+from lianfang.commons.jobs.types import JobRef
+from lianfang.commons.ledger import actions as ledger
+from lianfang.engines.rules.compiled import Compiled
+from lianfang.engines.rules.examiner import Examiner
+from lianfang.kernel import clock
+from lianfang.kernel.errors import Invalid, Missing
+from lianfang.kernel.ref import Ref
+from lianfang.kernel.viewer import SYSTEM, Viewer
+from lianfang.rooms.detect import models
+from lianfang.rooms.detect.actions.guarding import must_for_node
+from lianfang.rooms.detect.actions.storing import store
+from lianfang.rooms.detect.queries import explaining, loading, watch
+from lianfang.rooms.detect.types import IOC
+from lianfang.rooms.lake import queries as lake
+
+PAGE = 5_000
+SLICE = timedelta(hours=1)
+FARTHEST = timedelta(days=400)
+WATCHLIST = "watchlist"
+_COLUMNS = ("event_id", "time", "source", "territory", "industry", "host", "user", "actor_user", "src_host", "dst_host", "process", "file", "url", "ips", "hashes", "domains", "rules", "raw")
+
+Tell = Callable[[float, str], None]
+Event = dict[str, Any]
+
+
+@transaction.atomic
+def look_back(what: str, since: datetime, *, actor: Viewer) -> JobRef:
+    """Ask for a hunt: ``what`` is a rule's uid or ``"watchlist"``. Returns the job, whose progress can be followed."""
+    must_for_node(actor, "detect.rule.hunt")
+    now = clock.now()
+    if not now - FARTHEST <= since < now:
+        raise Invalid("This is no time to look back to", why="It lies ahead, or more than 400 days ago.", todo="Choose a moment in the last 400 days.")
+    if what != WATCHLIST and not models.Rule.objects.filter(uid=what, gone=False).exists():
+        raise Missing("There is no such rule", todo="Look at the list of rules.")
+    job = jobs.enqueue("detect.look_back", {"what": what, "since": clock.text(since), "until": clock.text(now)}, actor=actor)
+    ledger.record("detect.hunt_asked", Ref("jobs", "job", str(job.id)), actor=actor, label=what, detail={"since": clock.text(since)})
+    return job
+
+
+def hunt(what: str, since: datetime, until: datetime, *, tell: Tell = lambda percent, message: None) -> int:
+    """Examine everything from the hour of ``since`` to ``until``; returns how many findings were stored."""
+    examiner = _examiner(what)
+    since = since.replace(minute=0, second=0, microsecond=0)
+    found, looked, start = 0, 0, since
+    while start < until:
+        end = min(start + SLICE, until)
+        for number, page in enumerate(_pages(start, end)):
+            looked += len(page)
+            found += _examine(page, examiner, what, f"hunt-{what[:40]}-{start:%Y%m%d%H}-{number}")
+            tell(100 * ((start - since) / (until - since)), f"{looked:,} events, {found:,} findings")
+        start = end
+    tell(100, f"{looked:,} events, {found:,} findings")
+    return found
+
+
+def _examiner(what: str) -> Examiner:
+    if what == WATCHLIST:
+        _version, sets = watch.changed_since("")
+        return Examiner(Compiled((), (), ()), watch=sets)
+    return Examiner(loading.one(models.Rule.objects.get(uid=what)))
+
+
+def _pages(since: datetime, until: datetime) -> Iterator[list[Event]]:
+    """The lake's events of one hour in pages, by name."""
+    last = ""
+    names = ", ".join(f'"{name}"' for name in _COLUMNS)
+    while True:
+        sql = f"SELECT {names} FROM events WHERE time >= TIMESTAMPTZ '{clock.text(since)}' AND time < TIMESTAMPTZ '{clock.text(until)}' AND event_id > '{last}' ORDER BY event_id LIMIT {PAGE}"  # noqa: S608  (moments and identifiers of ours)
+        answer = lake.sql(sql, viewer=SYSTEM, limit=PAGE, seconds=120, since=since, until=until)
+        page = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+        if page:
+            yield page
+        if len(page) < PAGE:
+            return
+        last = page[-1]["event_id"]
+
+
+def _examine(page: Sequence[Event], examiner: Examiner, what: str, name: str) -> int:
+    """One page, source by source: one batch of findings for each."""
+    by_source: dict[str, list[Event]] = defaultdict(list)
+    for event in page:
+        by_source[event["source"]].append(event)
+    return sum(_examine_source(source, events, examiner, what, name) for source, events in by_source.items())
+
+
+def _examine_source(source: str, events: Sequence[Event], examiner: Examiner, what: str, name: str) -> int:
+    hits: dict[int, tuple[str, ...]] = {}
+    for rows, origins, places in _read(events):
+        for at, uids in examiner.rows(rows, origins):
+            place = places[at]
+            known = set(events[place]["rules"] or ())
+            fresh = tuple(uid for uid in uids if uid not in known and (uid == what or uid.startswith(IOC)))
+            if fresh:
+                hits[place] = (*hits.get(place, ()), *fresh)
+    if not hits:
+        return 0
+    columns = {column: [event[column] for event in events] for column in _COLUMNS if column not in ("rules", "raw")}
+    these = sha256("\n".join(f"{events[place]['event_id']} {' '.join(uids)}" for place, uids in sorted(hits.items())).encode()).hexdigest()[:16]
+    return store(f"{name}-{these}:{source}"[:120], source, columns, hits, backfilled=True)
+
+
+def _read(events: Sequence[Event]) -> Iterable[tuple[Sequence[Any], Sequence[Any], list[int]]]:
+    """Originals read again, by codec: rows, log sources, and which event each row is of."""
+    by_codec: dict[str, list[int]] = defaultdict(list)
+    for place, event in enumerate(events):
+        if event["raw"]:
+            by_codec[explaining.guessed_codec(event["raw"][:64])].append(place)
+    for codec, places in by_codec.items():
+        rows, origins, frames = explaining.read_many(codec, [events[place]["raw"].encode() for place in places])
+        if rows:
+            yield rows, origins, [places[frame] for frame in frames]
+

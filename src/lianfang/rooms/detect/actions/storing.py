@@ -1,0 +1,76 @@
+"""Storing: what an examiner found in one batch becomes findings, in one transaction, once.
+
+The same batch brought again (a replay after a crash) finds its findings there and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from lianfang.commons.jobs import actions as jobs
+from lianfang.commons.ledger import actions as ledger
+from lianfang.kernel import clock
+from lianfang.kernel.labels import Severity
+from lianfang.kernel.ref import Ref
+from lianfang.kernel.viewer import SYSTEM, Viewer
+from lianfang.rooms.detect import models
+from lianfang.rooms.detect.actions import folding
+from lianfang.rooms.detect.queries import watch
+from lianfang.rooms.detect.types import IOC, FindingsStored
+
+SAMPLE = "sample-"
+"""How the lake names the sources of the sample stream."""
+
+_COPIED = ("title", "title_zh", "author", "severity", "status", "techniques", "tactics", "alarm")
+
+
+@transaction.atomic
+def store(batch: str, source: str, columns: Mapping[str, Sequence[Any]], hits: Mapping[int, Sequence[str]], *, backfilled: bool = False, actor: Viewer = SYSTEM) -> int:
+    """Fold and keep what was found in ``batch``; returns how many findings were stored (0: they were there before)."""
+    folds = folding.fold(hits, columns)
+    if not folds or models.Finding.objects.filter(batch=batch).exists():
+        return 0
+    said = _said({fold.rule_uid for fold in folds})
+    about = {"batch": batch, "source": source, "source_name": source, "sample": source.startswith(SAMPLE), "backfilled": backfilled}
+    models.Finding.objects.bulk_create([_finding(fold, said.get(fold.rule_uid, {}), about) for fold in folds], batch_size=500, ignore_conflicts=True)
+    _count(folds)
+    detail = {"findings": len(folds), "events": sum(fold.count for fold in folds), "rules": len({fold.rule_uid for fold in folds}), "backfilled": backfilled}
+    ledger.record("detect.found", Ref("lake", "batch", batch.partition(":")[0]), actor=actor, label=source, detail=detail, territory=folds[0].territory, industry=folds[0].industry)
+    jobs.publish(FindingsStored(batch=batch, count=len(folds)))
+    return len(folds)
+
+
+def _said(uids: set[str]) -> dict[str, dict[str, Any]]:
+    """What each rule or indicator says of itself, to be copied."""
+    said: dict[str, dict[str, Any]] = watch.described(sorted(uid for uid in uids if uid.startswith(IOC)))
+    for rule in models.Rule.objects.filter(uid__in=[uid for uid in uids if not uid.startswith(IOC)]).select_related("pack").defer("text"):
+        said[rule.uid] = {name: getattr(rule, name) for name in _COPIED} | {"licence": rule.pack.licence}
+    return said
+
+
+def _finding(fold: folding.Fold, said: dict[str, Any], about: dict[str, Any]) -> models.Finding:
+    kind = "ioc" if fold.rule_uid.startswith(IOC) else "sigma"
+    copied = {"title": fold.rule_uid, "severity": Severity.MEDIUM} | said
+    return models.Finding(
+        key=fold.key(about["batch"]), kind=kind, rule_uid=fold.rule_uid[:190], territory=fold.territory, industry=fold.industry, host=fold.host, user=fold.user,
+        window=fold.window, first=fold.first, last=fold.last, count=fold.count, events=fold.events, entities=fold.plain_entities(), **copied, **about,
+    )  # fmt: skip
+
+
+def _count(folds: list[folding.Fold]) -> None:
+    """Each rule's own figures: how often, and when last."""
+    fired: Counter[str] = Counter()
+    last: dict[str, datetime] = {}
+    for fold in folds:
+        fired[fold.rule_uid] += fold.count
+        last[fold.rule_uid] = max(last.get(fold.rule_uid, fold.last), fold.last)
+    for uid, times in sorted(fired.items()):
+        rows = models.Rule.objects.filter(uid=uid)
+        rows.update(fired=F("fired") + times)
+        rows.filter(Q(last_fired=None) | Q(last_fired__lt=min(last[uid], clock.now()))).update(last_fired=min(last[uid], clock.now()))

@@ -1,0 +1,21 @@
+"""Long work of detect: installing a pack that was uploaded, looking back over the lake."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lianfang.commons.jobs.declare import job
+from lianfang.kernel import clock
+from lianfang.rooms.detect import actions
+
+
+@job(name="detect.install_pack", attempts=1)
+def install_pack(path: str, asker: dict[str, str], *, run: Any) -> None:
+    """An uploaded archive becomes a pack."""
+    actions.install_kept(path, asker, progress=lambda done, total, text="": run.progress(100 * done / total, text))
+
+
+@job(name="detect.look_back", attempts=3)
+def look_back(what: str, since: str, until: str, *, run: Any) -> None:
+    """A rule, or the watch list, over what the lake holds."""
+    actions.hunt(what, clock.parse(since), clock.parse(until), tell=run.progress)

@@ -1,0 +1,64 @@
+"""Findings: what rules found, before it became alerts. For whoever wants to check the folding."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+
+from lianfang.commons.frame.pages import Nav
+from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Sheet, register
+from lianfang.kernel.viewer import Viewer
+from lianfang.rooms.detect import models
+from lianfang.rooms.detect.queries import framework
+from lianfang.rooms.lake import queries as lake
+
+
+def _sources(viewer: Viewer) -> list[tuple[str, str]]:
+    return [(name, name) for name in lake.source_names(viewer=viewer)]
+
+
+FINDINGS = register(
+    Sheet(
+        model=models.Finding,
+        kind="finding",
+        path="findings",
+        title=_("Findings"),
+        about=_("One line per rule, host and quarter of an hour, as stored batch by batch; alerts are folded from these."),
+        order="-last",
+        nav=Nav("alerts", _("Findings"), order=50, icon="search"),
+        columns=(
+            Column("title", _("Finding"), value=str, sort="title"),
+            Column("severity", cell="severity"),
+            "host",
+            "user",
+            Column("count", cell="number"),
+            Column("alarm", _("Alarm type"), value=lambda row: framework.alarm_name(row.alarm), sort="alarm"),
+            "techniques",
+            "first",
+            "last",
+            "source_name",
+            "author",
+            Column("licence", shown=False),
+            Column("kind", shown=False),
+            Column("backfilled", shown=False),
+            Column("sample", shown=False),
+            Column("rule_uid", cell="code", shown=False),
+            Column("batch", cell="code", shown=False),
+            Column("events", shown=False),
+        ),
+        filters=(
+            Filter("severity", _("Severity"), kind="choice", choices=SEVERITIES),
+            Filter("kind"),
+            Filter("host", _("Host")),
+            Filter("source", _("Source"), kind="choice", choices=_sources),
+            Filter("last", _("Last event")),
+            Filter("backfilled"),
+            Filter("rule", _("Rule"), kind="text", lookup="rule_uid"),
+        ),
+        search=("title", "title_zh", "host", "user"),
+        create=False,
+        change=False,
+        remove=False,
+        found=False,
+        poll=10,
+    )
+)

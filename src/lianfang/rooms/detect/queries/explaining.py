@@ -1,0 +1,166 @@
+"""Explaining: which fields and values of an event made a rule fire, cut into pieces that a page can highlight.
+
+The event is read again from its own original bytes, the way it was read when it came in: what the explanation shows is
+what the examiner saw. Only the one rule is compiled for it, so a page explains in milliseconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
+from threading import Lock
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from lianfang.engines.connect import codecs
+from lianfang.engines.connect.mapping import Templates
+from lianfang.engines.rules.compiled import Compiled
+from lianfang.engines.rules.examiner import Examiner
+from lianfang.engines.rules.types import LogSource, WatchSets
+from lianfang.engines.rules.types import Match as Found
+from lianfang.kernel import clock
+from lianfang.rooms.detect import models
+from lianfang.rooms.detect.queries import loading
+from lianfang.rooms.detect.types import IOC, Condition, Explanation, Match, Span
+
+LONGEST_VALUE = 4000
+GATES = frozenset({"Channel", "EventID", "Provider_Name"})
+"""Fields that say which log an event is of; nearly every rule asks for them, none is about them."""
+
+_WATCH_SETS = {"ip": "ips", "cidr": "cidrs", "domain": "domains", "hash": "hashes", "url": "urls"}
+
+Row = Mapping[str, str]
+
+
+def explain(uid: str, raw: str, *, part: int = 0) -> Explanation:
+    """Why ``uid`` (a rule, or ``ioc:…``) fired on the event whose original is ``raw``; ``part``: which event of several in one frame."""
+    rows, origins, reason = read_again(guessed_codec(raw), raw.encode())
+    if not rows:
+        return Explanation(uid, "", (), reason)
+    at = part if part < len(rows) else 0
+    return explain_row(uid, rows[at], origins[at])
+
+
+def explain_row(uid: str, row: Row, origin: LogSource | None) -> Explanation:
+    """The same for an event that is already read."""
+    if uid.startswith(IOC):
+        return _explained(_watcher(uid), uid, row, origin)
+    rule = models.Rule.objects.filter(uid=uid).first()
+    if rule is None:
+        return Explanation(uid, "", (), _("The rule is not installed any more."))
+    compiled = _compiled(rule.uid, rule.digest)
+    if not compiled.rules:
+        return Explanation(uid, rule.named(), (), _("The rule, as it is now, cannot be compiled."))
+    return _explained(Examiner(compiled, cache_bytes=1 << 20), uid, row, origin, rule.named())
+
+
+@lru_cache(maxsize=256)
+def _compiled(uid: str, digest: str) -> Compiled:
+    return loading.one(models.Rule.objects.get(uid=uid))
+
+
+def _watcher(uid: str) -> Examiner:
+    kind, value = uid.removeprefix(IOC).split(":", 1)
+    return Examiner(Compiled((), (), ()), watch=WatchSets(**{_WATCH_SETS[kind]: (value,)}), cache_bytes=1 << 20)
+
+
+def _explained(examiner: Examiner, uid: str, row: Row, origin: LogSource | None, title: str = "") -> Explanation:
+    found = examiner.explain(uid, row, origin)
+    reason = "" if found.fired else _("The rule was changed since: as it is now, it would not fire on this event.")
+    return Explanation(uid, title or found.title, _matches(found.matches), reason)
+
+
+def _matches(found: Iterable[Found]) -> tuple[Match, ...]:
+    """One line per field, what only names the log last."""
+    by_field: dict[tuple[str, str], list[Found]] = {}
+    for one in found:
+        by_field.setdefault((one.field, one.value), []).append(one)
+    lines = [_match(field, value, together) for (field, value), together in by_field.items()]
+    return tuple(sorted(lines, key=lambda line: line.gate))
+
+
+def _match(field: str, value: str, together: Sequence[Found]) -> Match:
+    conditions = tuple(dict.fromkeys(Condition(one.operator, one.pattern) for one in together))
+    return Match(field, conditions, pieces(value[:LONGEST_VALUE], [span for one in together for span in one.spans]), field in GATES)
+
+
+def pieces(value: str, spans: Iterable[tuple[int, int]]) -> tuple[Span, ...]:
+    """A value cut at the edges of what matched.
+
+    >>> [(piece.text, piece.hit) for piece in pieces("powershell -enc aQ", [(11, 15)])]
+    [('powershell ', False), ('-enc', True), (' aQ', False)]
+    """
+    cut, at = [], 0
+    for start, end in _apart(spans, len(value)):
+        cut += [Span(value[at:start], False), Span(value[start:end], True)]
+        at = end
+    return tuple(span for span in [*cut, Span(value[at:], False)] if span.text)
+
+
+def _apart(spans: Iterable[tuple[int, int]], size: int) -> list[tuple[int, int]]:
+    """Spans in order, touching ones joined, inside the value."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted((max(0, start), min(size, end)) for start, end in spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        elif start < end:
+            joined.append((start, end))
+    return joined
+
+
+# ---- reading an original again ---------------------------------------------------------------------------------
+
+
+_one_at_a_time = Lock()
+
+
+@cache
+def templates() -> Templates:
+    """The mapping templates of this node; one thread at a time may use them."""
+    return Templates.load(settings.CONTENT / "mappings")
+
+
+def read_again(codec: str, frame: bytes) -> tuple[Sequence[Row], Sequence[LogSource], str]:
+    """One frame through decoder and mapper: rows, their log sources, and why there are none."""
+    found = codecs.decode(codec, [frame])
+    if not found.rows:
+        return (), (), found.rejects[0].reason if found.rejects else _("The frame holds nothing.")
+    return found.rows, _log_sources(found.rows), ""
+
+
+def read_many(codec: str, frames: Sequence[bytes]) -> tuple[Sequence[Row], Sequence[LogSource], Sequence[int]]:
+    """Many frames at once: rows, their log sources, and the frame each row came in. What cannot be read is left out."""
+    found = codecs.decode(codec, frames)
+    return found.rows, _log_sources(found.rows) if found.rows else (), found.origin
+
+
+def _log_sources(rows: Sequence[Row]) -> Sequence[LogSource]:
+    with _one_at_a_time:
+        return templates().map(rows, received=clock.now()).logsources
+
+
+def guessed_codec(text: str) -> str:
+    """What an original looks like: JSON, or a line of syslog.
+
+    >>> guessed_codec(' {"EventID": 1}'), guessed_codec("<38>Nov 20 08:00:00 web sshd[1]: Accepted")
+    ('json', 'syslog')
+    """
+    return "json" if re.match(r"\s*[{\[]", text) else "syslog"
+
+
+def tried(text: str, *, rule: models.Rule | None = None, examiner: Examiner | None = None) -> dict[str, Any]:
+    """What happens to an example that a person pasted: how it is read, and which rules fire on it, each explained.
+
+    With ``rule`` only that one is tried, else all that are loaded by ``examiner``.
+    """
+    rows, origins, reason = read_again(guessed_codec(text), text.strip().encode())
+    if not rows:
+        return {"rows": (), "reason": reason, "fired": ()}
+    if rule is not None:
+        told = explain_row(rule.uid, rows[0], origins[0])
+        return {"rows": rows, "reason": "", "fired": (told,) if told.matches or not told.reason else ()}
+    uids = [uid for _row, uids in examiner.rows(rows[:1], origins[:1]) for uid in uids] if examiner else []
+    return {"rows": rows, "reason": "", "fired": tuple(explain_row(uid, rows[0], origins[0]) for uid in uids)}

@@ -1,0 +1,115 @@
+"""Loading rules: from the cache on disk in well under a second, from their texts when the cache does not fit.
+
+``LIANFANG_HOME/rules`` holds one file per pack, and one over all packs with the pattern databases in it. The tables are
+the truth: every file can be deleted and is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from django.conf import settings
+
+from lianfang.engines.rules import compiler
+from lianfang.engines.rules.compiled import Compiled
+from lianfang.engines.rules.examiner import prepared
+from lianfang.engines.rules.sources import RuleText
+from lianfang.engines.rules.trees import KEYWORDS, LOGSOURCE, Atom, Tree, atoms_of
+from lianfang.kernel.errors import Invalid
+from lianfang.rooms.detect import models
+
+log = logging.getLogger("lianfang.detect")
+
+
+def folder() -> Path:
+    """Where compiled rules rest."""
+    return Path(settings.HOME) / "rules"
+
+
+def pack_file(digest: str) -> Path:
+    """The compiled rules of the pack with this digest."""
+    return folder() / f"pack-{digest[:32]}.rules"
+
+
+def compile_pack(digest: str, texts: Iterable[RuleText]) -> Compiled:
+    """The compiled rules of a pack, from the cache where it fits."""
+    path = pack_file(digest)
+    try:
+        return Compiled.load(path)
+    except (FileNotFoundError, Invalid):
+        compiled = compiler.compile_rules(texts)
+        compiled.save(path)
+        return compiled
+
+
+def load_pack(pack: models.Pack) -> Compiled:
+    """The compiled rules of an installed pack."""
+    try:
+        return Compiled.load(pack_file(pack.digest))
+    except (FileNotFoundError, Invalid):
+        log.info("Compiling the rules of %s again", pack.name)
+        rows = models.Rule.objects.filter(pack=pack, gone=False).order_by("path").values_list("path", "text")
+        return compile_pack(pack.digest, [RuleText(path, text) for path, text in dict(rows).items()])
+
+
+def whole_file(packs: Sequence[models.Pack]) -> Path:
+    """The compiled rules of all these packs together."""
+    key = hashlib.sha256("\n".join(sorted(pack.digest for pack in packs)).encode()).hexdigest()
+    return folder() / f"all-{key[:32]}.rules"
+
+
+def load_all() -> Compiled:
+    """The compiled rules of all packs, whether they are on or not."""
+    packs = list(models.Pack.objects.order_by("installed", "id"))
+    try:
+        return Compiled.load(whole_file(packs))
+    except (FileNotFoundError, Invalid):
+        return joined([load_pack(pack) for pack in packs])
+
+
+def with_databases(compiled: Compiled) -> Compiled:
+    """The same with its pattern databases built for this machine."""
+    return compiled if compiled.databases.by_field else prepared(compiled)
+
+
+def forget_old_files(keep: set[Path]) -> None:
+    """Remove compiled rules that no installed pack uses."""
+    for path in folder().glob("*.rules"):
+        if path not in keep:
+            path.unlink(missing_ok=True)
+
+
+def joined(parts: Sequence[Compiled]) -> Compiled:
+    """Several sets of compiled rules as one; of rules with the same uid the first is kept."""
+    if len(parts) == 1:
+        return parts[0]
+    numbers: dict[Atom, int] = {}
+    rules, trees, seen = [], [], set()
+    for part in parts:
+        place = [numbers.setdefault(atom, len(numbers)) for atom in part.atoms]
+        for rule, tree in zip(part.rules, part.trees, strict=True):
+            if rule.uid not in seen:
+                seen.add(rule.uid)
+                rules.append(rule)
+                trees.append(_renumbered(tree, place))
+    return Compiled(tuple(rules), tuple(trees), tuple(numbers), tuple(problem for part in parts for problem in part.problems))
+
+
+def _renumbered(tree: Tree, place: Sequence[int]) -> Tree:
+    return place[tree] if isinstance(tree, int) else (tree[0], tuple(_renumbered(branch, place) for branch in tree[1]))
+
+
+def fields_of(compiled: Compiled) -> dict[str, list[str]]:
+    """The event fields that each rule looks at, by uid; whole-event keywords and log sources are not fields."""
+    names = [atom.field for atom in compiled.atoms]
+    return {rule.uid: sorted({names[atom] for atom in atoms_of(tree)} - {KEYWORDS, LOGSOURCE}) for rule, tree in zip(compiled.rules, compiled.trees, strict=True)}
+
+
+def one(rule: models.Rule) -> Compiled:
+    """One rule alone, compiled from its text; for explaining."""
+    compiled = compiler.compile_rules([RuleText(rule.path, rule.text)])
+    return replace(compiled.only({rule.uid}), problems=compiled.problems)

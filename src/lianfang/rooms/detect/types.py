@@ -1,0 +1,180 @@
+"""Values and facts of detect that may leave the room.
+
+In: nothing. Out: frozen values that pages, the command line and higher rooms read; the fact that findings were stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from lianfang.kernel.facts import Fact
+from lianfang.kernel.ref import Ref
+
+WINDOW = timedelta(minutes=15)
+"""Findings fold by rule, host and a window of event time as long as this."""
+
+KEPT_EVENTS = 50
+"""How many event ids a finding names; the rest are reachable in the lake by the column ``rules``."""
+
+IOC = "ioc:"
+"""How the uid of a watch-list hit begins: ``ioc:<kind>:<value>``."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindingsStored(Fact):
+    """``count`` findings of one batch stand in the table; ``batch`` names them all."""
+
+    batch: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a rule of a pack cannot be used. ``path`` is relative to the pack."""
+
+    path: str
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackLine:
+    """A pack as others see it."""
+
+    id: str
+    name: str
+    version: str
+    digest: str
+    licence: str
+    rules: int
+    usable: int
+    problems: tuple[Problem, ...]
+    installed: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RuleLine:
+    """A rule as others see it. ``severity`` is 1 … 5; ``problem`` says why it is not loaded (empty: it is)."""
+
+    id: str
+    uid: str
+    title: str
+    title_zh: str
+    level: str
+    severity: int
+    status: str
+    author: str
+    pack: str
+    enabled: bool
+    problem: str
+    techniques: tuple[str, ...]
+    tactics: tuple[str, ...]
+    alarm: str
+    fired: int
+    last_fired: datetime | None
+
+    @property
+    def ref(self) -> Ref:
+        return Ref("detect", "rule", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class FindingLine:
+    """A finding as higher rooms read it: everything an alert copies, so that it stays true when the rule changes."""
+
+    id: str
+    batch: str
+    organisation: str
+    territory: str
+    industry: str
+    kind: str
+    rule_uid: str
+    title: str
+    title_zh: str
+    severity: int
+    status: str
+    author: str
+    licence: str
+    techniques: tuple[str, ...]
+    tactics: tuple[str, ...]
+    alarm: str
+    host: str
+    user: str
+    source: str
+    source_name: str
+    first: datetime
+    last: datetime
+    count: int
+    events: tuple[str, ...]
+    entities: dict[str, list[str]]
+    backfilled: bool
+    sample: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A piece of a value: its text, and whether it is what made the rule fire."""
+
+    text: str
+    hit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How a value was compared, and with what."""
+
+    operator: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A field that made the rule fire: the conditions that held for it, and its value in pieces. ``gate``: it only says which log this is."""
+
+    field: str
+    conditions: tuple[Condition, ...]
+    value: tuple[Span, ...]
+    gate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a rule fired on an event. ``reason`` says why there is nothing to show, when there is nothing."""
+
+    uid: str
+    title: str
+    matches: tuple[Match, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A sample that did not do what it should."""
+
+    rule: str
+    sample: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TestReport:
+    """What running the samples of a pack showed."""
+
+    rules: int
+    samples: int
+    failures: tuple[Failure, ...]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the examiners stand, as they last said it themselves."""
+
+    loaded: int
+    problems: int
+    version: int
+    watch_version: str
+    seen: datetime | None
+    stats: dict[str, Any]

@@ -1,0 +1,168 @@
+"""Importing: candidates are merged into what is known, part by part, each part in one transaction.
+
+A value that its source said before is renewed: its validity is what the source says now, its tags grow. What a person
+revoked stays revoked. Taking the same delivery in twice changes nothing the second time but validity.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from lianfang.commons.ledger import actions as ledger
+from lianfang.kernel import clock
+from lianfang.kernel.errors import Invalid
+from lianfang.kernel.ref import Ref
+from lianfang.kernel.viewer import Viewer
+from lianfang.rooms.intel import models
+from lianfang.rooms.intel.actions.keeping import move_on, owner, tell
+from lianfang.rooms.intel.queries import bundles, reading
+from lianfang.rooms.intel.queries.candidates import Candidate
+from lianfang.rooms.intel.types import Form, Rejected, Report, Terms
+
+PART = 500
+KEPT = 10_000
+"""Rejects of one import that are kept; the rest are only counted."""
+_RENEWED = ("tlp", "confidence", "valid_from", "valid_until", "tags", "note", "stix_id", "received", "changed")
+
+Step = Callable[[Report], Any]
+
+
+def import_list(content: bytes | str, *, source: str, actor: Viewer, **terms: Any) -> Report:
+    """A plain list, one value per line, defanged or not, with comments."""
+    return take_in(content, form=Form.LIST, terms=Terms(source, **terms), actor=actor)
+
+
+def import_csv(content: bytes | str, *, source: str, actor: Viewer, columns: dict[str, str] | None = None, **terms: Any) -> Report:
+    """A table with a header; ``columns`` (header → role) where the names are not ours."""
+    return take_in(content, form=Form.CSV, terms=Terms(source, **terms), actor=actor, columns=columns)
+
+
+def import_stix(content: bytes | str, *, source: str, actor: Viewer, **terms: Any) -> Report:
+    """A STIX 2.1 bundle; each object is kept as received."""
+    return take_in(content, form=Form.STIX, terms=Terms(source, **terms), actor=actor)
+
+
+def take_in(content: bytes | str, *, form: str, terms: Terms, actor: Viewer, columns: dict[str, str] | None = None, name: str = "", ref: Ref | None = None, step: Step = lambda report: None) -> Report:
+    """Take a whole delivery in, here and now; one record in the ledger. ``step`` is told the report after each part."""
+    actor.must("intel.indicator.add")
+    if not terms.source.strip():
+        raise Invalid("The source is missing", why="An indicator without a source cannot be weighed.", todo="Say who says so.", details={"source": ["missing"]})
+    data, mine = content.encode() if isinstance(content, str) else content, owner(actor)
+    report, seen = Report(), set[tuple[str, str]]()
+    items = reading.read(data, form=form, terms=terms, columns=columns)
+    while part := list(islice(items, PART)):
+        report = _part(report, part, terms, mine, seen)
+        step(report)
+    with transaction.atomic():
+        report = replace(report, renewed=report.renewed + _withdrawn(data, form, mine))
+        _told(report, terms, actor, mine, ref or Ref("intel", "intake", hashlib.sha256(data).hexdigest()[:32]), name or terms.source)
+        tell()
+    return report
+
+
+@transaction.atomic
+def _part(report: Report, part: Sequence[reading.Item], terms: Terms, mine: dict[str, str], seen: set[tuple[str, str]]) -> Report:
+    """One part: what is new is written, what is known is renewed."""
+    rejects = [item for item in part if isinstance(item, Rejected)]
+    fresh = list(_once([item for item in part if isinstance(item, Candidate)], terms, seen))
+    added, renewed = _merged(fresh, terms, mine)
+    if added or renewed:
+        move_on()
+    doubled = len(part) - len(rejects) - len(fresh)
+    return Report(
+        report.read + len(part), report.added + added, report.renewed + renewed, report.same + len(fresh) - added - renewed, report.doubled + doubled,
+        report.rejected + len(rejects), (*report.rejects, *rejects[: max(0, KEPT - len(report.rejects))]),
+    )  # fmt: skip
+
+
+def _withdrawn(data: bytes, form: str, mine: dict[str, str]) -> int:
+    """Indicators whose author has revoked them are revoked here too; returns how many."""
+    ids = bundles.withdrawn(data) if Form.STIX in (form, reading.form_of(data) if form == Form.AUTO else form) else []
+    rows = models.Indicator.objects.filter(organisation=mine["organisation"], revoked=False)
+    count = sum(rows.filter(stix_id__in=ids[start : start + PART]).update(revoked=True, changed=clock.now()) for start in range(0, len(ids), PART))
+    if count:
+        move_on()
+    return count
+
+
+def _once(items: Iterable[Candidate], terms: Terms, seen: set[tuple[str, str]]) -> Iterator[Candidate]:
+    """Each value of each source once in a delivery, the first time it stands there."""
+    for item in items:
+        said = item if item.source else replace(item, source=terms.source.strip())
+        key = (said.source or "", models.digest_of(said.kind, said.value))
+        if key not in seen:
+            seen.add(key)
+            yield said
+
+
+def _merged(items: Sequence[Candidate], terms: Terms, mine: dict[str, str]) -> tuple[int, int]:
+    """Write candidates; returns how many are new and how many were renewed."""
+    now, objects = clock.now(), _received(items)
+    digests = [models.digest_of(item.kind, item.value) for item in items]
+    known = {(row.source, row.digest): row for row in models.Indicator.objects.filter(organisation=mine["organisation"], digest__in=digests)}
+    new, changed = [], []
+    for item, digest in zip(items, digests):
+        row = known.get((item.source or "", digest))
+        if row is None:
+            new.append(_row(item, digest, terms, mine, objects, now))
+        elif _renew(row, item, terms, objects, now):
+            changed.append(row)
+    models.Indicator.objects.bulk_create(new, batch_size=PART)
+    models.Indicator.objects.bulk_update(changed, _RENEWED, batch_size=100)
+    return len(new), len(changed)
+
+
+def _end(item: Candidate, terms: Terms, now: datetime) -> datetime | None:
+    """Until when: what the delivery says, else the terms, to the end of a day so that two imports of a day agree."""
+    if item.valid_until is not None or not terms.days:
+        return item.valid_until
+    return (timezone.localtime(now) + timedelta(days=terms.days)).replace(hour=23, minute=59, second=59, microsecond=0)
+
+
+def _row(item: Candidate, digest: str, terms: Terms, mine: dict[str, str], objects: dict[bytes, models.Received], now: datetime) -> models.Indicator:
+    tags = list(dict.fromkeys((*item.tags, *terms.tags)))
+    return models.Indicator(
+        kind=item.kind, value=item.value, digest=digest, source=item.source, tlp=item.tlp or terms.tlp, confidence=terms.confidence if item.confidence is None else item.confidence,
+        valid_from=item.valid_from or now, valid_until=_end(item, terms, now), tags=tags, note=item.note[:4000], stix_id=item.stix_id, received=objects.get(item.object), created=now, changed=now, **mine,
+    )  # fmt: skip
+
+
+def _renew(row: models.Indicator, item: Candidate, terms: Terms, objects: dict[bytes, models.Received], now: datetime) -> bool:
+    """Change a known indicator to what its source says now; returns whether anything differs."""
+    said = {
+        "tlp": item.tlp or row.tlp,
+        "confidence": row.confidence if item.confidence is None else item.confidence,
+        "valid_from": item.valid_from or row.valid_from,
+        "valid_until": _end(item, terms, now),
+        "tags": list(dict.fromkeys((*row.tags, *item.tags, *terms.tags))),
+        "note": item.note[:4000] or row.note,
+        "stix_id": item.stix_id or row.stix_id,
+        "received_id": objects[item.object].pk if item.object in objects else row.received_id,
+    }
+    differs = [name for name, value in said.items() if getattr(row, name) != value]
+    for name in differs:
+        setattr(row, name, said[name])
+    row.changed = now if differs else row.changed
+    return bool(differs)
+
+
+def _received(items: Sequence[Candidate]) -> dict[bytes, models.Received]:
+    """The objects of these candidates as rows, each kept once, by its bytes."""
+    wanted = {hashlib.sha256(item.object).hexdigest(): item for item in items if item.object}
+    if not wanted:
+        return {}
+    models.Received.objects.bulk_create([models.Received(digest=digest, stix_id=item.stix_id, content=item.object) for digest, item in wanted.items()], ignore_conflicts=True)
+    return {wanted[row.digest].object: row for row in models.Received.objects.filter(digest__in=list(wanted)).defer("content")}
+
+
+def _told(report: Report, terms: Terms, actor: Viewer, mine: dict[str, str], ref: Ref, name: str) -> None:
+    detail = {"source": terms.source, "read": report.read, "added": report.added, "renewed": report.renewed, "same": report.same, "doubled": report.doubled, "rejected": report.rejected}
+    ledger.record("intel.imported", ref, actor=actor, label=name, detail=detail, territory=mine["territory"], industry=mine["industry"])

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class Intel(AppConfig):
+    name = "lianfang.rooms.intel"
+    label = "intel"

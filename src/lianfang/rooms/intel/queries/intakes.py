@@ -1,0 +1,57 @@
+"""Questions about imports: their content while it waits, their terms, what they rejected."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from lianfang.commons.jobs import queries as jobs
+from lianfang.kernel.errors import Conflict, Invalid, Missing
+from lianfang.kernel.viewer import SYSTEM, Viewer
+from lianfang.rooms.intel import models
+from lianfang.rooms.intel.queries import reading
+from lianfang.rooms.intel.types import Stage, Terms
+
+
+def intake(pk: Any, viewer: Viewer) -> models.Intake:
+    """One import in the viewer's scope."""
+    viewer.must("intel.intake.view")
+    return models.Intake.objects.all().fetch(pk, viewer)
+
+
+def content(row: models.Intake) -> bytes:
+    """What was uploaded, as it was."""
+    return b"".join(bytes(part) for part in models.IntakePart.objects.filter(intake=row).order_by("number").values_list("content", flat=True))
+
+
+def terms(row: models.Intake) -> Terms:
+    """On which terms it is taken in."""
+    return Terms(**{**row.terms, "tags": tuple(row.terms.get("tags", ()))})
+
+
+def preview(row: models.Intake, *, columns: dict[str, str] | None = None) -> reading.Preview:
+    """The beginning of an import that waits to be started. Raises ``Conflict`` when it was started."""
+    if row.stage != Stage.DRAFT:
+        raise Conflict("This import was started already", todo="Reload the page.")
+    try:
+        return reading.preview(content(row), form=row.form, terms=terms(row), columns=columns)
+    except Invalid as fault:
+        return reading.Preview(row.form, *reading.heads(content(row), row.form), items=(), fault=fault)
+
+
+def stuck(row: models.Intake) -> str:
+    """Why no worker will go on with a started import; ``""`` while one will."""
+    if row.stage not in (Stage.WAITING, Stage.RUNNING) or not row.job:
+        return ""
+    try:
+        found = jobs.progress(UUID(row.job), SYSTEM)
+    except Missing:
+        return "The work was lost."
+    return (found.error or found.state.label) if found.ended else ""
+
+
+def rejects(row: models.Intake) -> QuerySet[models.Reject]:
+    """What an import did not take, by line."""
+    return models.Reject.objects.filter(intake=row).order_by("line", "id")

@@ -1,0 +1,310 @@
+"""Reading deliveries: bytes of a CSV, a plain list or a STIX bundle → candidates, and what was not understood.
+
+Nothing is stored here: the preview and the import read alike. Every line gives a ``Candidate`` or a ``Rejected``;
+``None`` in a candidate means that the delivery does not say it, so that the terms of the import apply.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from itertools import islice
+from typing import Any
+
+from django.utils import timezone
+
+from lianfang.kernel.errors import Invalid
+from lianfang.rooms.intel.queries.bundles import stix
+from lianfang.rooms.intel.queries.candidates import Candidate, judged
+from lianfang.rooms.intel.types import Form, Rejected, Terms
+
+LARGEST = 64 << 20
+"""Bytes of one delivery."""
+MOST = 2_000_000
+"""Lines of one delivery."""
+
+Item = Candidate | Rejected
+
+HEADERS: dict[str, tuple[str, ...]] = {
+    "value": (
+        "value", "indicator", "ioc", "observable", "indicator_value", "ip", "ips", "ip_address", "address", "domain", "domains", "hostname", "host", "url", "urls", "hash", "md5", "sha1", "sha256",
+        "email", "cidr", "network", "指标", "指标值", "值", "情报", "情报值", "情报内容", "ip地址", "地址", "域名", "网址", "链接", "哈希", "散列", "文件哈希", "邮箱", "网段",
+    ),
+    "kind": ("kind", "type", "indicator_type", "ioc_type", "category", "类型", "情报类型", "指标类型", "种类"),
+    "source": ("source", "feed", "provider", "来源", "情报来源", "情报源", "提供方"),
+    "tlp": ("tlp", "tlp_label", "sharing", "共享级别", "共享范围", "传播级别", "分享级别"),
+    "confidence": ("confidence", "score", "置信度", "可信度", "信心"),
+    "valid_from": ("valid_from", "first_seen", "firstseen", "start", "since", "生效时间", "开始时间", "首次发现", "首次发现时间", "起始时间"),
+    "valid_until": ("valid_until", "expires", "expiry", "expiration", "expire_at", "until", "失效时间", "过期时间", "有效期至", "截止时间", "有效期"),
+    "tags": ("tags", "tag", "labels", "label", "标签", "威胁标签"),
+    "note": ("note", "notes", "comment", "comments", "description", "remark", "备注", "描述", "说明", "威胁描述"),
+}
+"""Role → header names it is known by, in English and Chinese, lower case with ``_`` for blanks."""
+
+_WORDS = {"high": 85, "medium": 50, "low": 15, "高": 85, "中": 50, "低": 15}
+_COLOURS = {"white": "clear", "白": "clear", "白色": "clear", "绿": "green", "绿色": "green", "黄": "amber", "黄色": "amber", "琥珀": "amber", "琥珀色": "amber", "红": "red", "红色": "red"}
+_TLP = ("clear", "green", "amber", "amber+strict", "red")
+_KINDS: dict[str, tuple[str, ...]] = {
+    "ip": ("ipv4", "ipv6"), "ipv4": ("ipv4",), "ipv6": ("ipv6",), "ip地址": ("ipv4", "ipv6"), "ipv4-addr": ("ipv4",), "ipv6-addr": ("ipv6",), "address": ("ipv4", "ipv6"),
+    "cidr": ("cidr", "ipv4", "ipv6"), "network": ("cidr", "ipv4", "ipv6"), "网段": ("cidr", "ipv4", "ipv6"),
+    "domain": ("domain",), "domain-name": ("domain",), "hostname": ("domain",), "host": ("domain", "ipv4", "ipv6"), "域名": ("domain",), "主机名": ("domain",),
+    "url": ("url",), "uri": ("url",), "网址": ("url",), "链接": ("url",),
+    "hash": ("md5", "sha1", "sha256"), "file": ("md5", "sha1", "sha256"), "哈希": ("md5", "sha1", "sha256"), "散列": ("md5", "sha1", "sha256"), "文件哈希": ("md5", "sha1", "sha256"),
+    "md5": ("md5",), "sha1": ("sha1",), "sha-1": ("sha1",), "sha256": ("sha256",), "sha-256": ("sha256",), "email": ("email",), "邮箱": ("email",),
+}  # fmt: skip
+_COMMENT = re.compile(r"^\s*(#|//|;|!)")
+_TAIL = re.compile(r"\s+(?:#|//|;)\s*(.*)$")
+_HOSTS = re.compile(r"^(?:0\.0\.0\.0|127\.0\.0\.1|::1?)\s+(\S+)$")
+_MOMENTS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y年%m月%d日 %H:%M:%S", "%Y年%m月%d日 %H:%M")
+_DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日", "%Y%m%d")
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The beginning of a delivery as it would be taken: its form, its headers with the role of each, candidates and rejects, or why it cannot be read."""
+
+    form: str
+    headers: tuple[str, ...]
+    roles: dict[str, str]
+    items: tuple[Item, ...]
+    fault: Invalid | None = None
+
+
+class Wrong(ValueError):
+    """A cell that is not understood: a code of ``REASONS`` and its detail."""
+
+
+def decoded(content: bytes) -> str:
+    """The text of a delivery: UTF-8, UTF-16 with its mark, or GB 18030, which spreadsheets in Chinese still write."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", "replace").lstrip("\ufeff")
+    try:
+        return content.decode("utf-8-sig").lstrip("\ufeff")
+    except UnicodeDecodeError:
+        return content.decode("gb18030", "replace")
+
+
+def form_of(content: bytes) -> str:
+    """What a delivery looks like: a STIX bundle, a table with a header, or a list."""
+    head = content[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if head.startswith((b"{", b"[")) and b'"type"' in content[:65536]:
+        return Form.STIX
+    first = _first(content)
+    return Form.CSV if "value" in roles_of(_cells(first, _delimiter(first))).values() else Form.LIST
+
+
+def _first(content: bytes) -> str:
+    """The first line that holds something; the beginning is cut at a line's end, never within a character."""
+    head = content[:65536] if len(content) <= 65536 else content[:65536].rpartition(b"\n")[0] or content
+    return next((line for line in decoded(head).splitlines() if line.strip()), "")
+
+
+def read(content: bytes, *, form: str, terms: Terms, columns: Mapping[str, str] | None = None) -> Iterator[Item]:
+    """Every candidate and reject of a delivery, in its order. ``columns``: header → role, instead of guessing.
+
+    Raises ``Invalid`` when the whole cannot be read as ``form``.
+    """
+    if len(content) > LARGEST:
+        raise Invalid("The delivery is too large", why="At most 64 MB are taken at once.", todo="Split it.")
+    if form == Form.AUTO:
+        form = form_of(content)
+    if form == Form.STIX:
+        return stix(content, terms=terms)
+    text = decoded(content)
+    return _table(text, terms, columns) if form == Form.CSV else _lines(text, terms)
+
+
+def preview(content: bytes, *, form: str, terms: Terms, columns: Mapping[str, str] | None = None, count: int = 20) -> Preview:
+    """The first ``count`` candidates and rejects of a delivery, and how its columns were understood. Raises ``Invalid`` as ``read`` does."""
+    form = form_of(content) if form == Form.AUTO else form
+    headers, roles = heads(content, form)
+    return Preview(str(form), headers, dict(columns or roles), tuple(islice(read(content, form=form, terms=terms, columns=columns), count)))
+
+
+def heads(content: bytes, form: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The headers of a table, and the role we guess for each; nothing for other forms."""
+    if form != Form.CSV:
+        return (), {}
+    first = _first(content)
+    headers = tuple(_cells(first, _delimiter(first)))
+    return headers, roles_of(headers)
+
+
+# ---- lists -----------------------------------------------------------------------------------------------------
+
+
+def _lines(text: str, terms: Terms) -> Iterator[Item]:
+    for number, line in enumerate(islice(io.StringIO(text), MOST), 1):
+        if line.strip() and not _COMMENT.match(line):
+            yield _line(number, line.strip(), terms)
+
+
+def _line(number: int, line: str, terms: Terms) -> Item:
+    """One value, perhaps with a comment behind it; lines of a hosts file give their name."""
+    found = _TAIL.search(line)
+    note, bare = (found[1], line[: found.start()]) if found else ("", line)
+    hosts = _HOSTS.match(bare)
+    bare = hosts[1] if hosts else bare.split(",")[0].split("\t")[0].strip()
+    return judged(number, line, bare, terms, note=note)
+
+
+# ---- tables ----------------------------------------------------------------------------------------------------
+
+
+def roles_of(headers: Sequence[str]) -> dict[str, str]:
+    """Header → role, by the names we know.
+
+    >>> roles_of(["指标", "Type", "过期时间", "x"])
+    {'指标': 'value', 'Type': 'kind', '过期时间': 'valid_until'}
+    """
+    known = {name: role for role, names in HEADERS.items() for name in names}
+    plain = {header: re.sub(r"[\s\-]+", "_", header.strip().strip("#").strip().lower()) for header in headers}
+    return {header: known[name] for header, name in plain.items() if name in known}
+
+
+def _delimiter(line: str) -> str:
+    return max(",;\t|", key=line.count)
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter), [])
+
+
+def _table(text: str, terms: Terms, columns: Mapping[str, str] | None) -> Iterator[Item]:
+    lines = io.StringIO(text, newline="")
+    first = next((line for line in lines if line.strip()), "")
+    delimiter = _delimiter(first)
+    headers = _cells(first.strip("\r\n"), delimiter)
+    roles = dict(columns) if columns else roles_of(headers)
+    if "value" not in roles.values():
+        raise Invalid("No column holds the values", why=f"The headers are {', '.join(headers)[:200] or 'missing'}.", todo="Name one of them “value” or “指标”, or choose the column in the preview.")
+    places = [(roles.get(header, ""), at) for at, header in enumerate(headers)]
+    return _rows(csv.reader(lines, delimiter=delimiter), places, terms)
+
+
+def _rows(table: Iterator[list[str]], places: Sequence[tuple[str, int]], terms: Terms) -> Iterator[Item]:
+    for number in range(2, MOST):
+        try:
+            cells = next(table)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield Rejected(number, "", "csv", str(error)[:100])
+            continue
+        if any(cell.strip() for cell in cells):
+            yield from _row(number, cells, places, terms)
+
+
+def _row(number: int, cells: Sequence[str], places: Sequence[tuple[str, int]], terms: Terms) -> Iterator[Item]:
+    """One row may hold several values (an address and a hash, say); each becomes a candidate."""
+    raw, said = ",".join(cells), {role: cells[at].strip() for role, at in places if role and role != "value" and at < len(cells) and cells[at].strip()}
+    values = [cells[at].strip() for role, at in places if role == "value" and at < len(cells) and cells[at].strip()]
+    if not values:
+        yield Rejected(number, raw, "bare")
+        return
+    try:
+        given = _given(said)
+    except Wrong as wrong:
+        yield Rejected(number, raw, *wrong.args)
+        return
+    for value in values:
+        yield _of_kind(judged(number, raw, value, terms, **given), said.get("kind", ""), raw)
+
+
+def _of_kind(item: Item, said: str, raw: str) -> Item:
+    """A value that is not of the kind its row claims is refused: one of the two is wrong."""
+    wanted = _KINDS.get(said.lower())
+    if isinstance(item, Candidate) and wanted and item.kind not in wanted:
+        return Rejected(item.line, raw, "kind", f"{item.value[:80]}: {item.kind} ≠ {said[:20]}")
+    return item
+
+
+def _given(said: Mapping[str, str]) -> dict[str, Any]:
+    """The cells of a row beside its value, understood; raises ``Wrong`` for the first that is not."""
+    given: dict[str, Any] = {}
+    if "source" in said:
+        given["source"] = said["source"][:120]
+    if "tlp" in said:
+        given["tlp"] = tlp(said["tlp"])
+    if "confidence" in said:
+        given["confidence"] = confidence(said["confidence"])
+    if "valid_from" in said:
+        given["valid_from"] = moment(said["valid_from"])
+    if "valid_until" in said:
+        given["valid_until"] = moment(said["valid_until"], end=True)
+    if "tags" in said:
+        given["tags"] = tuple(dict.fromkeys(tag.strip()[:60] for tag in re.split(r"[,;|，；、]", said["tags"]) if tag.strip()))
+    if "note" in said:
+        given["note"] = said["note"]
+    if "valid_from" in given and "valid_until" in given and given["valid_until"] <= given["valid_from"]:
+        raise Wrong("span", "")
+    return given
+
+
+def tlp(text: str) -> str:
+    """``TLP:AMBER+STRICT``, ``white``, 绿 … → a mark; raises ``Wrong``.
+
+    >>> tlp("TLP:White"), tlp("琥珀")
+    ('clear', 'amber')
+    """
+    plain = re.sub(r"^tlp[:：\s]*", "", text.strip().lower()).replace("_", "+").replace("-", "+").replace(" ", "")
+    found = _COLOURS.get(plain, plain)
+    if found not in _TLP:
+        raise Wrong("tlp", text[:40])
+    return found
+
+
+def confidence(text: str) -> int:
+    """0–100, a percentage, a fraction, or high, medium, low (STIX 2.1 appendix A) → 0–100; raises ``Wrong``.
+
+    >>> confidence("80 %"), confidence("0.9"), confidence("高")
+    (80, 90, 85)
+    """
+    plain = text.strip().lower().rstrip("%％").strip()
+    if plain in _WORDS:
+        return _WORDS[plain]
+    try:
+        number = float(plain)
+    except ValueError:
+        number = -1.0
+    number = number * 100 if "." in plain and 0 <= number <= 1 else number
+    if not 0 <= number <= 100:
+        raise Wrong("confidence", text[:40])
+    return round(number)
+
+
+def moment(text: str, *, end: bool = False) -> datetime:
+    """A time as people and machines write it → aware UTC; a day is its beginning, or its ``end``. Raises ``Wrong``.
+
+    Without a zone the node's own is meant. Numbers are Unix seconds or milliseconds.
+    """
+    plain = text.strip()
+    if re.fullmatch(r"\d{10}|\d{13}", plain):
+        return datetime.fromtimestamp(int(plain) / (1000 if len(plain) == 13 else 1), UTC)
+    found = _written(plain, end)
+    if found is None:
+        raise Wrong("time", text[:40])
+    return (found if timezone.is_aware(found) else timezone.make_aware(found)).astimezone(UTC)
+
+
+def _written(plain: str, end: bool) -> datetime | None:
+    for form in _DAYS:
+        try:
+            day = datetime.strptime(plain, form)
+        except ValueError:
+            continue
+        return datetime.combine(day, time(23, 59, 59) if end else time())
+    for form in _MOMENTS:
+        try:
+            return datetime.strptime(plain, form)
+        except ValueError:
+            continue
+    try:
+        return datetime.fromisoformat(plain)
+    except ValueError:
+        return None
+

@@ -1,0 +1,251 @@
+"""The ingest process: listens, watches folders, and carries the spool into the event tables. One per node (or shard).
+
+In: sealed segments of every writer. Out: stored events, seconds after receipt. Two threads share the work: one prepares
+the next segments while the other stores the last (Parquet is written outside Python's lock). A third compacts, forgets
+old days and does the writer's chores. After any failure everything unstored is read from the spool again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from time import monotonic
+
+import pyarrow as pa
+from django.conf import settings
+from django.db import close_old_connections, connections
+
+from lianfang.engines.connect.mapping import Templates
+from lianfang.kernel.errors import Conflict
+from lianfang.rooms.lake import declare, models
+from lianfang.rooms.lake.actions import keeping, listening, receiving, spool
+from lianfang.rooms.lake.actions.preparing import Origin, Prepared, Preparer
+from lianfang.rooms.lake.actions.spool import Segment
+from lianfang.rooms.lake.actions.storing import Storer, lake_root
+from lianfang.rooms.lake.types import Stage
+
+log = logging.getLogger(__name__)
+
+PACE = 0.4
+"""Seconds between two commits while little comes in: a commit costs the same for one event as for ten thousand."""
+FLUSH_BYTES = 4 << 20
+IN_MEMORY = 2
+"""Commits in memory at once: one that is prepared and one that is stored."""
+MEMO_BYTES = 32 << 20
+LOOK = 0.05
+SOURCES_EVERY = 2.0
+RECOVER_EVERY = 5.0
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Be the only writer of the event tables; raises ``Conflict`` while another process is."""
+    lake_root().mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(lake_root() / "writer.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise Conflict("Another process stores events already", why="The event tables have one writer.", todo="Leave it running, or stop it first.", retry=True) from error
+    finally:
+        os.close(fd)
+
+
+def ingest(stop: threading.Event) -> None:
+    """Run until ``stop`` is set: listen, watch, store, keep. What is in hand then is finished first."""
+    with writing():
+        _be_lean()
+        line = Line()
+        with listening.open_doors(stop), keeping.caretaker(line.storer.store, stop):
+            line.run(stop)
+
+
+def _be_lean() -> None:
+    """Give memory back: two arenas for all threads instead of eight per core (glibc), and Arrow from the same heap."""
+    pa.set_memory_pool(pa.system_memory_pool())
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").mallopt(-8, 2)  # M_ARENA_MAX
+
+
+def drain(*, progress: Callable[[int], object] | None = None) -> int:
+    """Store everything that waits, here and now; returns how many segments. Raises ``Conflict`` while an ingest process runs."""
+    with writing():
+        receiving.seal()
+        spool.recover_all(receiving.root())
+        line, count = Line(), 0
+        while prepared := line.take():
+            line.storer.keep(prepared)
+            line.done(prepared)
+            count += len(prepared)
+            if progress:
+                progress(len(spool.sealed(receiving.root())))
+        keeping.do_chores(line.storer.store)
+        return count
+
+
+@dataclass(slots=True)
+class _Sources:
+    """What is known of the sources, looked up every other second."""
+
+    due: float = 0.0
+    known: dict[str, Origin] | None = None
+
+    def origin(self, name: str) -> Origin | None:
+        """``None`` for a source that is gone or going."""
+        if self.known is None or monotonic() >= self.due or name not in self.known:
+            rows = models.Source.objects.exclude(stage=Stage.ERASING)
+            self.known = {row.name: Origin(row.name, row.codec, row.encoding, row.template, row.territory, row.industry) for row in rows}
+            self.due = monotonic() + SOURCES_EVERY
+        return self.known.get(name)
+
+
+class Line:
+    """From the spool to the tables.
+
+    ``_round`` counts failures of storing. What was prepared in an earlier round is dropped unstored and prepared again,
+    with the tables asked anew what they hold.
+    """
+
+    def __init__(self) -> None:
+        self.examiners = {name: factory() for name, factory in declare.examiners().items()}
+        self.storer = Storer(examiners=self.examiners)
+        self.preparer = Preparer(templates=Templates.load(settings.CONTENT / "mappings", cache_bytes=MEMO_BYTES), examiners=self.examiners, origin=_Sources().origin, is_new=self._is_new)
+        self._in_hand: set[Segment] = set()
+        self._keys: set[tuple[str, str]] = set()
+        self._round = 0
+        self._recovered = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Prepare in this thread, store in another, until stopped."""
+        waiting: queue.Queue[tuple[int, list[Prepared]] | None] = queue.Queue()
+        self._room = threading.Semaphore(IN_MEMORY)
+        keeper = threading.Thread(target=self._keep_all, args=(waiting,), name="lake-store")
+        keeper.start()
+        try:
+            round_ = self._round
+            while not stop.is_set():
+                started = monotonic()
+                if round_ != self._round:
+                    round_ = self._begin_again()
+                self._room.acquire()
+                prepared = self._take_safely(stop)
+                if prepared:
+                    waiting.put((round_, prepared))
+                else:
+                    self._room.release()
+                full = sum(one.segment.size for one in prepared) >= FLUSH_BYTES // 2
+                found = bool(prepared)
+                del prepared
+                stop.wait(LOOK if not found else 0.0 if full else max(0.0, PACE - (monotonic() - started)))
+        finally:
+            waiting.put(None)
+            keeper.join()
+            connections.close_all()
+
+    def take(self) -> list[Prepared]:
+        """The next segments, prepared: as many as fill one commit."""
+        self._recover()
+        done: list[Prepared] = []
+        try:
+            for segment in self._next():
+                done.append(self._prepared(segment))
+                if sum(one.segment.size for one in done) >= FLUSH_BYTES:
+                    break
+        except BaseException:
+            self.done(done)
+            raise
+        return done
+
+    def done(self, prepared: list[Prepared]) -> None:
+        """They are no longer in hand: stored, or given back to the spool."""
+        self._in_hand.difference_update([one.segment for one in prepared])
+        self._keys.difference_update([key for one in prepared for key in one.keys])
+
+    # ---- inside ------------------------------------------------------------------------------------------------
+
+    def _next(self) -> list[Segment]:
+        """Waiting segments; what a crash left half stored comes first, so that of two with the same client's number the same one wins again."""
+        found = []
+        for segment in spool.sealed(receiving.root()):
+            if segment in self._in_hand:
+                continue
+            if self.storer.is_over(segment):
+                self.storer.remove(segment)
+            else:
+                found.append(segment)
+        return sorted(found, key=lambda segment: (not self.storer.may_be_stored(segment), segment))
+
+    def _prepared(self, segment: Segment) -> Prepared:
+        prepared = self.preparer.prepare(segment)
+        self._in_hand.add(segment)
+        self._keys.update(prepared.keys)
+        return prepared
+
+    def _begin_again(self) -> int:
+        self._in_hand.clear()
+        self._keys.clear()
+        self.storer.look_again()
+        return self._round
+
+    def _take_safely(self, stop: threading.Event) -> list[Prepared]:
+        """As ``take``; a failure is said and tried again."""
+        try:
+            close_old_connections()
+            return self.take()
+        except Exception:
+            log.exception("preparing failed; the segments stay in the spool and are tried again")
+            stop.wait(1.0)
+            return []
+
+    def _keep_all(self, waiting: queue.Queue[tuple[int, list[Prepared]] | None]) -> None:
+        while (item := waiting.get()) is not None:
+            if item[0] == self._round:
+                self._keep_safely(item[1])
+            del item
+            self._room.release()
+        connections.close_all()
+
+    def _keep_safely(self, prepared: list[Prepared]) -> None:
+        try:
+            close_old_connections()
+            self.storer.keep(prepared)
+            self.done(prepared)
+        except Exception:
+            log.exception("storing failed; the segments stay in the spool and are tried again")
+            self._round += 1
+
+    def _is_new(self, source: str, key: str) -> bool:
+        return (source, key) not in self._keys and not models.Receipt.objects.filter(source=source, key=key).exists()
+
+    def _recover(self) -> None:
+        if monotonic() - self._recovered > RECOVER_EVERY:
+            self._recovered = monotonic()
+            spool.recover_all(receiving.root())
+
+
+def settle(*, progress: Callable[[int], object] | None = None, seconds: float = 600.0) -> None:
+    """Return when everything that was received is searchable: by the ingest process if one runs, else stored here.
+
+    ``progress(segments that wait)`` is called along the way. Raises ``Conflict`` after ``seconds``.
+    """
+    receiving.seal()
+    deadline = monotonic() + seconds
+    while monotonic() < deadline:
+        try:
+            drain(progress=progress)
+            return
+        except Conflict:  # an ingest process runs: it does the work, we watch
+            left = len(spool.sealed(receiving.root()))
+            if progress:
+                progress(left)
+            if not left:
+                return
+            threading.Event().wait(0.2)
+    raise Conflict("What was received is not stored yet", why="The ingest process is busy, or it is stuck.", todo="Look at the page “log sources”, or wait.", retry=True)

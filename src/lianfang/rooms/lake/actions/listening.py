@@ -1,0 +1,213 @@
+"""The doors of the ingest process: syslog ports and watched folders, opened and closed as sources change.
+
+In: the sources of these kinds. Out: calls of ``receive``. A port that cannot be opened is said on the source's page.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import time
+from typing import Any, Protocol
+
+from django.db import close_old_connections, connections
+from django.db.models import F
+
+from lianfang.kernel.errors import Fault
+from lianfang.kernel.viewer import SYSTEM
+from lianfang.rooms.lake import models
+from lianfang.rooms.lake.actions import files, receiving, sources
+from lianfang.rooms.lake.adapters import folder
+from lianfang.rooms.lake.adapters.syslog.listeners import Tcp, Udp
+from lianfang.rooms.lake.types import Busy, Kind, Stage
+
+log = logging.getLogger(__name__)
+
+LISTENING = (Kind.SYSLOG_UDP, Kind.SYSLOG_TCP, Kind.FOLDER)
+LOOK = 1.0
+SETTLED = 3.0
+"""Seconds without change after which a packed file is read, and a last line without its end is taken as it is."""
+IDLE = 30.0
+
+
+class Door(Protocol):
+    """Something that is open until it is closed; ``dropped`` counts what it lost."""
+
+    dropped: int
+
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class _Standing:
+    wanted: tuple[Any, ...]
+    door: Door
+    told: int = 0
+
+
+@contextmanager
+def open_doors(stop: threading.Event) -> Iterator[None]:
+    """Keep the doors that the sources want, for the length of a ``with`` block."""
+    thread = threading.Thread(target=_keep, args=(stop,), name="lake-doors")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        receiving.seal()
+
+
+def _keep(stop: threading.Event) -> None:
+    standing: dict[str, _Standing] = {}
+    while not stop.is_set():
+        try:
+            close_old_connections()
+            _arrange(standing)
+        except Exception:
+            log.exception("arranging the doors failed; it is tried again")
+        stop.wait(LOOK)
+    for one in standing.values():
+        one.door.close()
+    connections.close_all()
+
+
+def _arrange(standing: dict[str, _Standing]) -> None:
+    """Close what is no longer wanted, open what is newly wanted, tell what was dropped."""
+    rows = {row.name: row for row in models.Source.objects.filter(kind__in=LISTENING, stage=Stage.ACTIVE)}
+    for name, one in list(standing.items()):
+        _tell_dropped(name, one)
+        if name not in rows or _wanted(rows[name]) != one.wanted:
+            standing.pop(name).door.close()
+    for name, row in rows.items():
+        if name not in standing and (door := _open(row)) is not None:
+            standing[name] = _Standing(_wanted(row), door)
+
+
+def _wanted(row: models.Source) -> tuple[Any, ...]:
+    return row.kind, row.host, row.port, row.path, row.pattern
+
+
+def _tell_dropped(name: str, one: _Standing) -> None:
+    fresh = one.door.dropped - one.told
+    if fresh:
+        models.Source.objects.filter(name=name).update(dropped=F("dropped") + fresh)
+        one.told += fresh
+
+
+def _open(row: models.Source) -> Door | None:
+    """The door of a source; its trouble, if it has any, is kept on the source."""
+    try:
+        door = _OPENERS[row.kind](row)
+    except (OSError, Fault, ValueError, TypeError) as error:
+        models.Source.objects.filter(pk=row.pk).update(trouble=str(error)[:300])
+        return None
+    if row.trouble:
+        models.Source.objects.filter(pk=row.pk).update(trouble="")
+    return door
+
+
+def _put(name: str) -> Callable[[Sequence[bytes], Sequence[tuple[bytes, str, str]]], object]:
+    def put(frames: Sequence[bytes], faults: Sequence[tuple[bytes, str, str]]) -> None:
+        receiving.receive(name, frames, actor=SYSTEM, faults=faults)
+
+    return put
+
+
+class Watch:
+    """Watches one folder. While the node is busy it waits; the files keep."""
+
+    def __init__(self, row: models.Source):
+        self.path = sources.allowed_folder(row.path)
+        self.source, self.pattern, self.dropped = row, row.pattern or "*", 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name=f"folder-{row.name}", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop after the part in hand."""
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            try:
+                close_old_connections()
+                self.look()
+            except Busy:
+                pass
+            except Exception:
+                log.exception("watching %s failed; it is tried again", self.path)
+            self._stop.wait(LOOK)
+        connections.close_all()
+
+    def look(self) -> None:
+        """Read what is new, file after file."""
+        for seen in folder.files(self.path, pattern=self.pattern):
+            if self._stop.is_set():
+                return
+            try:
+                self._file(seen)
+            except FileNotFoundError:
+                continue  # rotated away this very moment; it is found under its new name
+            except OSError as error:
+                models.WatchedFile.objects.filter(source=self.source, identity=seen.identity).update(error=str(error)[:300])
+
+    def _file(self, seen: folder.Seen) -> None:
+        row, _ = models.WatchedFile.objects.get_or_create(source=self.source, identity=seen.identity, defaults={"path": str(seen.path)[:400]})
+        if _is_another(row, seen):
+            row.delete()
+            row = models.WatchedFile.objects.create(source=self.source, identity=seen.identity, path=str(seen.path)[:400])
+        if row.offset >= seen.size and row.pending <= row.offset:
+            return
+        read = self._whole if seen.is_whole else self._lines
+        while not self._stop.is_set() and read(row, seen):
+            pass
+
+    def _lines(self, row: models.WatchedFile, seen: folder.Seen) -> bool:
+        """The next lines of a growing file; returns whether there may be more at once."""
+        again = row.pending if row.pending > row.offset else None
+        frames, end = folder.lines(seen.path, row.offset, again, idle=time() - seen.changed > IDLE)
+        if end <= row.offset:
+            return False
+        self._note(row, seen, pending=end)
+        if frames:
+            receiving.receive(self.source.name, frames, actor=SYSTEM, key=f"{row.pk}:{row.offset}")
+        self._note(row, seen, offset=end, mark=row.mark or folder.mark(seen.path))
+        return end < seen.size
+
+    def _whole(self, row: models.WatchedFile, seen: folder.Seen) -> bool:
+        """A packed file, once it has stopped growing; ``pending`` counts the parts that are safe."""
+        if time() - seen.changed < SETTLED:
+            return False
+        for number, (frames, faults) in enumerate(files.parts(seen.path)):
+            if number >= row.pending:
+                receiving.receive(self.source.name, frames, actor=SYSTEM, key=f"{row.pk}:{number}", faults=faults)
+                self._note(row, seen, pending=number + 1)
+        self._note(row, seen, offset=seen.size, pending=0, mark=folder.mark(seen.path))
+        return False
+
+    def _note(self, row: models.WatchedFile, seen: folder.Seen, **values: Any) -> None:
+        for name, value in {"path": str(seen.path)[:400], "size": seen.size, **values}.items():
+            setattr(row, name, value)
+        row.save()
+
+
+def _is_another(row: models.WatchedFile, seen: folder.Seen) -> bool:
+    """Whether a known inode now holds another file: it shrank, or it begins otherwise."""
+    done = row.offset if not seen.is_whole else 0
+    return seen.size < done or bool(row.mark and seen.size >= folder.HEAD and folder.mark(seen.path) != row.mark)
+
+
+def _port(row: models.Source) -> tuple[str, int]:
+    return row.host or "0.0.0.0", row.port or 0  # noqa: S104  (a log port is open by its purpose)
+
+
+_OPENERS: dict[str, Callable[[models.Source], Door]] = {
+    Kind.SYSLOG_UDP: lambda row: Udp(*_port(row), _put(row.name)),
+    Kind.SYSLOG_TCP: lambda row: Tcp(*_port(row), _put(row.name)),
+    Kind.FOLDER: Watch,
+}

@@ -1,0 +1,241 @@
+"""Preparing: a sealed segment becomes rows that can be stored: decoded, mapped, levelled, examined. Nothing is written here.
+
+In: a segment. Out: one ``Batch`` per source with its hits, the Arrow rows, the rejects. The same segment gives the same
+event identifiers every time.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from lianfang.engines.columns import shape
+from lianfang.engines.connect import codecs
+from lianfang.engines.connect.mapping import Templates
+from lianfang.engines.policy import classify
+from lianfang.engines.schema.events import table_of
+from lianfang.rooms.lake.actions import spool
+from lianfang.rooms.lake.actions.spool import Segment
+from lianfang.rooms.lake.declare import Examiner
+from lianfang.rooms.lake.types import Batch, Codec, event_id
+
+log = logging.getLogger(__name__)
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+AHEAD = timedelta(days=1)
+"""A time before ``EARLIEST`` or further ahead than this is a broken clock: the time of receipt stands instead."""
+MOST_REJECT_BYTES = 64 << 10
+BLANK = b" \t\r\n\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What preparing must know of a source."""
+
+    name: str
+    codec: str
+    encoding: str
+    template: str
+    territory: str
+    industry: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one source brought in one segment. ``oldest`` is the receipt, in milliseconds, that waited longest."""
+
+    events: int = 0
+    bytes: int = 0
+    rejects: int = 0
+    oldest: int = 1 << 62
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A segment, ready to be stored."""
+
+    segment: Segment
+    batches: list[tuple[Batch, dict[str, Mapping[int, tuple[str, ...]]]]] = field(default_factory=list)
+    events: list[tuple[pa.Table, Sequence[str]]] = field(default_factory=list)
+    rejects: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[tuple[str, str]] = field(default_factory=list)
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    owners: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Frames:
+    """The frames of one source in one segment with their numbers and times of receipt (milliseconds)."""
+
+    frames: list[bytes] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    received: list[int] = field(default_factory=list)
+    faults: list[tuple[int, int, bytes, str, str]] = field(default_factory=list)
+
+
+class Preparer:
+    """Prepares segments, one after another. ``origin(name)`` is ``None`` for a source that is gone: its frames are dropped."""
+
+    def __init__(self, *, templates: Templates, examiners: Mapping[str, Examiner], origin: Callable[[str], Origin | None], is_new: Callable[[str, str], bool]):
+        self.templates, self.examiners, self.origin, self.is_new = templates, examiners, origin, is_new
+        self._chosen = {"": templates}
+
+    def prepare(self, segment: Segment) -> Prepared:
+        """All groups of a segment."""
+        groups, good = spool.read(segment.path)
+        if good < segment.size:
+            log.error("spool %s/%s: %d bytes at its end are damaged and were left out", segment.worker, segment.path.name, segment.size - good)
+        done = Prepared(segment)
+        for name, part in self._by_source(groups, done).items():
+            origin = self.origin(name)
+            if origin is not None:
+                self._one(origin, part, done)
+        return done
+
+    def _by_source(self, groups: Iterable[spool.Group], done: Prepared) -> dict[str, _Frames]:
+        parts: dict[str, _Frames] = {}
+        number = 0
+        for group in groups:
+            start, number = number, number + len(group)
+            if group.key:
+                if (group.source, group.key) in done.keys or not self.is_new(group.source, group.key):
+                    continue
+                done.keys.append((group.source, group.key))
+            part = parts.setdefault(group.source, _Frames())
+            part.frames += group.frames
+            part.numbers += range(start, start + len(group.frames))
+            part.received += [group.received] * len(group.frames)
+            part.faults += [(start + len(group.frames) + n, group.received, *fault) for n, fault in enumerate(group.faults)]
+        return parts
+
+    def _one(self, origin: Origin, part: _Frames, done: Prepared) -> None:
+        """The frames of one source."""
+        segment = done.segment
+        tally = done.tallies.setdefault(origin.name, Tally())
+        tally.bytes += sum(map(len, part.frames))
+        tally.oldest = min([tally.oldest, *part.received[:1], *(fault[1] for fault in part.faults[:1])])
+        decoded = _decoded(origin, part.frames)
+        rejects = [(part.numbers[one.index], part.received[one.index], "decode", one.raw, one.reason, one.todo) for one in decoded.rejects]
+        rejects += [(number, received, "open", raw, reason, todo) for number, received, raw, reason, todo in part.faults]
+        done.rejects += _rejects(origin, segment, rejects)
+        tally.rejects += len(rejects)
+        done.owners.add(origin.territory)
+        if decoded.rows:
+            tally.events += len(decoded.rows)
+            self._rows(origin, part, decoded, done)
+
+    def _rows(self, origin: Origin, part: _Frames, decoded: codecs.Decoded, done: Prepared) -> None:
+        segment, rows = done.segment, decoded.rows
+        moments = {one: datetime.fromtimestamp(one / 1000, UTC) for one in set(part.received)}
+        received = [moments[part.received[at]] for at in decoded.origin]
+        mapped = self._templates(origin.template).map(rows, received=received[-1])
+        columns: dict[str, Any] = dict(mapped.columns)
+        columns["event_id"] = _identifiers(segment, [part.numbers[at] for at in decoded.origin])
+        columns["received"] = received
+        columns["time"] = _sane(columns.get("time"), received)
+        columns["source"], columns["territory"], columns["industry"] = ([value] * len(rows) for value in (origin.name, origin.territory, origin.industry))
+        columns["raw"] = [raw.decode("utf-8", "replace") for raw in decoded.raws]
+        columns["level"] = [int(level) for level in classify(columns)]
+        batch = Batch(f"{segment.name}:{origin.name}", origin.name, rows, decoded.raws, mapped.logsources, columns)
+        hits = self._examine(batch)
+        columns["rules"] = _rules(len(rows), hits.values())
+        done.batches.append((_hit(batch, hits.values()), hits))
+        done.owners.add(origin.territory)
+        done.events.append((shape.table(columns), [table_of(uid or 0) for uid in columns.get("class_uid") or [0] * len(rows)]))
+
+    def _templates(self, name: str) -> Templates:
+        """All templates, or the one that the source names (what does not fit it is kept unmapped)."""
+        if name not in self._chosen:
+            self._chosen[name] = Templates([one for one in self.templates.templates if one.name == name], cache_bytes=8 << 20)
+        return self._chosen[name]
+
+    def _examine(self, batch: Batch) -> dict[str, Mapping[int, tuple[str, ...]]]:
+        """Every examiner's hits. One that fails costs its hits and is heard in the log, never the events."""
+        hits: dict[str, Mapping[int, tuple[str, ...]]] = {}
+        for name, examiner in self.examiners.items():
+            try:
+                hits[name] = examiner.examine(batch)
+            except Exception:
+                log.exception("the examiner %s failed on batch %s: its %d events are stored without its rules", name, batch.ref, len(batch))
+        return hits
+
+
+def _decoded(origin: Origin, frames: Sequence[bytes]) -> codecs.Decoded:
+    """Frames by the source's codec; ``auto`` takes what begins like JSON for JSON and everything else for syslog."""
+    if origin.codec != Codec.AUTO:
+        return codecs.decode(origin.codec, frames, encoding=origin.encoding)
+    whole = codecs.Decoded()
+    is_json = [frame.lstrip(BLANK)[:1] in (b"{", b"[") for frame in frames]
+    for codec, wanted in (("json", True), ("syslog", False)):
+        at = [number for number, found in enumerate(is_json) if found == wanted]
+        part = codecs.decode(codec, [frames[number] for number in at], encoding=origin.encoding)
+        whole.rows += part.rows
+        whole.raws += part.raws
+        whole.origin += [at[number] for number in part.origin]
+        whole.rejects += [replace(reject, index=at[reject.index]) for reject in part.rejects]
+    return whole
+
+
+def _hit(batch: Batch, hits: Iterable[Mapping[int, tuple[str, ...]]]) -> Batch:
+    """The batch with nothing but the rows that were hit, by number: all that ``conclude`` needs, a small part of the memory."""
+    numbers = sorted({row for one in hits for row in one})
+
+    def kept(values: Any) -> Any:
+        return {number: values[number] for number in numbers}
+
+    return replace(batch, rows=kept(batch.rows), raws=kept(batch.raws), logsources=kept(batch.logsources), columns={name: kept(values) for name, values in batch.columns.items()})
+
+
+def _identifiers(segment: Segment, numbers: Sequence[int]) -> list[str]:
+    """One name per row; rows of the same frame are told apart by their part."""
+    names, last, part = [], -1, 0
+    for number in numbers:
+        last, part = number, part + 1 if number == last else 0
+        names.append(event_id(segment.worker, segment.sequence, number, part))
+    return names
+
+
+def _sane(times: Sequence[datetime | None] | None, received: Sequence[datetime]) -> list[datetime]:
+    """The event's own time where it can be right, else the time of receipt."""
+    if times is None:
+        return list(received)
+    latest = max(received) + AHEAD
+    return [moment if moment is not None and EARLIEST <= moment < latest else arrived for moment, arrived in zip(times, received)]
+
+
+def _rules(length: int, hits: Iterable[Mapping[int, tuple[str, ...]]]) -> list[list[str]]:
+    found: list[list[str]] = [[] for _ in range(length)]
+    for one in hits:
+        for row, uids in one.items():
+            found[row].extend(uids)
+    return found
+
+
+_NUMBERS = re.compile(r"\d[\d,.]*")
+
+
+def _rejects(origin: Origin, segment: Segment, found: Sequence[tuple[int, int, str, bytes, str, str]]) -> Iterable[dict[str, Any]]:
+    """Rows of the table of rejects; ``kind`` is the reason without its numbers, so that like counts with like."""
+    seen: Counter[int] = Counter()
+    for number, received, stage, raw, reason, todo in found:
+        seen[number] += 1
+        yield {
+            "event_id": f"{event_id(segment.worker, segment.sequence, number)}.r{seen[number]}",
+            "time": datetime.fromtimestamp(received / 1000, UTC),
+            "source": origin.name,
+            "territory": origin.territory,
+            "industry": origin.industry,
+            "stage": stage,
+            "kind": _NUMBERS.sub("#", reason)[:300],
+            "reason": reason[:1000],
+            "todo": todo[:1000],
+            "bytes": len(raw),
+            "raw": raw[:MOST_REJECT_BYTES],
+        }

@@ -1,0 +1,94 @@
+"""Receiving: frames become durable in the spool before anybody is thanked for them.
+
+In: a source's name and frames, from HTTP, syslog, folders or files. Out: a ``BatchRef`` that names where they lie. What
+a client numbers itself (``key``) is stored once per source, however often it is sent.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+
+from django.conf import settings
+
+from lianfang.kernel.errors import Conflict, Invalid, Missing
+from lianfang.kernel.viewer import Viewer
+from lianfang.rooms.lake import models
+from lianfang.rooms.lake.actions.spool import Spool
+from lianfang.rooms.lake.types import NOT_HERE, BatchRef, Door, Stage
+
+REMEMBERED = 2.0
+"""Seconds for which a process remembers a source it has looked up."""
+LIMIT = int(os.environ.get("LIANFANG_SPOOL_BYTES", 2 << 30))
+MOST_FRAMES = 0xFFFF
+LONGEST_KEY = 120
+
+_spools: dict[tuple[int, Path], Spool] = {}
+_doors: dict[str, tuple[float, Door]] = {}
+_lock = threading.Lock()
+
+
+def receive(source: str, frames: Sequence[bytes], *, actor: Viewer, key: str = "", faults: Sequence[tuple[bytes, str, str]] = ()) -> BatchRef:
+    """Take frames of a source in. They are on the disk when this returns.
+
+    Raises ``Refused`` without ``lake.event.add``, ``Missing`` for a source that is absent or out of the actor's scope,
+    ``Conflict`` when it is paused, ``Busy`` when the spool is full (nothing was taken: send the same again).
+    """
+    actor.must("lake.event.add")
+    door(source, actor)
+    if not 0 < len(frames) + len(faults) <= MOST_FRAMES:
+        raise Invalid("This is no batch of logs", why=f"It holds {len(frames):,} records; 1 to {MOST_FRAMES:,} are taken at once.", todo="Send them in several parts.")
+    if len(key) > LONGEST_KEY:
+        raise Invalid("The sequence is too long", why=f"At most {LONGEST_KEY} characters are kept.", todo="Use a number, or a UUID.")
+    return spool().append(source, frames, key=key, faults=faults)
+
+
+def door(name: str, actor: Viewer) -> Door:
+    """The source as a way in, if the actor may see it and it is open."""
+    found = _look(name)
+    if found is None or not actor.sees(found.territory, found.industry):
+        raise Missing(NOT_HERE, why="It does not exist, or it lies outside your scope.", todo="Make it on the page “log sources” first.")
+    if found.stage != Stage.ACTIVE:
+        raise Conflict(f"The source {name} takes nothing in", why=f"It is {found.stage}.", todo="Open it again on its page.")
+    return found
+
+
+def _look(name: str) -> Door | None:
+    until, found = _doors.get(name, (0.0, None))
+    if until < monotonic():
+        row = models.Source.objects.filter(name=name).first()
+        if row is None:
+            _doors.pop(name, None)
+            return None
+        found = Door(row.name, row.codec, row.stage, row.territory, row.industry)
+        _doors[name] = (monotonic() + REMEMBERED, found)
+    return found
+
+
+def forget_doors() -> None:
+    """Look every source up again: after one was changed in this process."""
+    _doors.clear()
+
+
+def root() -> Path:
+    """Where the spool of this node lies."""
+    return Path(settings.HOME) / "spool"
+
+
+def spool() -> Spool:
+    """This process's writing end, made when it is first needed."""
+    place = (os.getpid(), root())
+    with _lock:
+        if place not in _spools:
+            _spools[place] = Spool(root(), limit=LIMIT)
+        return _spools[place]
+
+
+def seal() -> None:
+    """Close this process's writing end, so that everything it took can be stored at once."""
+    with _lock:
+        for place in [place for place in _spools if place[0] == os.getpid()]:
+            _spools.pop(place).close()

@@ -1,0 +1,72 @@
+"""Files that appear or grow in a folder: which part of which file is to be read next.
+
+In: a folder, and what was read before. Out: parts that end at a record's end. Nothing is written here; who asks keeps
+the positions and gives each part the same number again after a crash, so that it is stored once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+WHOLE = (".gz", ".zst", ".zip", ".evtx")
+"""Files that are read once, whole, when they have stopped growing."""
+HIDDEN = (".tmp", ".part", ".swp", ".filepart", ".crdownload")
+PART = 2 << 20
+LONGEST = 8 << 20
+HEAD = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file as it is now."""
+
+    path: Path
+    identity: str
+    size: int
+    changed: float
+
+    @property
+    def is_whole(self) -> bool:
+        return self.path.suffix.lower() in WHOLE
+
+
+def files(folder: Path, *, pattern: str = "*", most: int = 10_000) -> Iterator[Seen]:
+    """Regular files below a folder, oldest change first; hidden and half-uploaded ones are left alone, links are not followed."""
+    found = []
+    for path in folder.rglob(pattern):
+        if len(found) >= most:
+            break
+        if path.name.startswith(".") or path.suffix.lower() in HIDDEN or path.is_symlink() or not path.is_file():
+            continue
+        state = path.stat()
+        found.append(Seen(path, f"{state.st_dev}:{state.st_ino}", state.st_size, state.st_mtime))
+    yield from sorted(found, key=lambda seen: seen.changed)
+
+
+def mark(path: Path) -> str:
+    """A fingerprint of the first bytes, empty while there are too few of them to tell."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    return hashlib.blake2b(head, digest_size=16).hexdigest() if len(head) == HEAD else ""
+
+
+def lines(path: Path, start: int, end: int | None, *, idle: bool) -> tuple[list[bytes], int]:
+    """Whole lines from ``start``, and where the next part starts. With ``end``: exactly that part once more.
+
+    A line without its end waits for it, unless the file is ``idle``; a line longer than ``LONGEST`` is cut there.
+    """
+    with path.open("rb") as file:
+        file.seek(start)
+        data = file.read(PART if end is None else end - start)
+        if end is None and b"\n" not in data and len(data) == PART:
+            data += file.read(LONGEST - PART)
+        at_end = os.fstat(file.fileno()).st_size == start + len(data)
+    if end is None:
+        cut = data.rfind(b"\n") + 1
+        whole = (idle and at_end) or (not cut and len(data) >= LONGEST)
+        data = data if whole else data[:cut]
+    return [line for raw in data.split(b"\n") if (line := raw.rstrip(b"\r"))], start + len(data)

@@ -1,0 +1,137 @@
+"""The JSON API of the lake: send logs, search events, ask in SQL. Rows by scope, columns by level, always."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from django.http import HttpRequest, HttpResponse
+
+from lianfang.commons.frame.pages import Query, Response, Schema, api, spoken
+from lianfang.engines.schema.events import COLUMNS
+from lianfang.kernel import clock
+from lianfang.kernel.errors import Invalid
+from lianfang.rooms.lake import actions, queries
+from lianfang.rooms.lake.adapters import http
+from lianfang.rooms.lake.types import Busy, Filter, Question
+
+router = api("lake")
+DAY = timedelta(days=1)
+
+
+@router.post("/ingest/{source}", summary="Send logs: one record per line (NDJSON or text), gzip or zstd", operation_id="lake_ingest", tags=["lake.event"])
+def ingest(request: HttpRequest, source: str) -> HttpResponse:
+    """202 when the records are safe on the node's disk. Lines that cannot be read are told here and kept among the rejects.
+
+    ``Idempotency-Key``: your own number of this request; the same number from the same source is stored once.
+    429 with ``Retry-After``: nothing was taken, send the same again.
+    """
+    viewer = request.viewer  # type: ignore[attr-defined]
+    viewer.must("lake.event.add")
+    door = actions.door(source, viewer)
+    frames = http.frames(request, encoding=request.headers.get("Content-Encoding", ""), content_type=request.headers.get("Content-Type", ""))
+    if not frames:
+        raise Invalid("There is nothing in it", why="The body holds no record.", todo="Send one record per line.")
+    broken = http.broken(frames, door.codec)
+    try:
+        ref = actions.receive(source, frames, actor=viewer, key=request.headers.get("Idempotency-Key", ""))
+    except Busy as busy:
+        answer = spoken(request, busy)
+        answer["Retry-After"] = str(busy.retry_after)
+        return answer
+    body = {"received": len(frames), "accepted": len(frames) - len(broken), "rejected": len(broken), "rejects": [{"line": line, "reason": reason} for line, reason in broken[: http.SHOWN]], "first": ref.event_id()}
+    return Response(body, status=202)
+
+
+class Asked(Schema):
+    """What to look for. ``filter``: ``column:operator:value``, repeatable; operators as in the catalogue. Default: the last 24 hours."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    q: str = ""
+    filter: list[str] = []
+    after: str = ""
+    limit: int = 50
+
+    def question(self) -> Question:
+        """As the lake understands it."""
+        until = _aware(self.until) if self.until else clock.now()
+        since = _aware(self.since) if self.since else until - DAY
+        return Question(since, until, tuple(_filter(text) for text in self.filter), self.q, after=self.after, limit=self.limit)
+
+
+def _aware(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise Invalid("A time names no time zone", why="A time without a zone has no single meaning.", todo="Add Z or an offset such as +08:00.")
+    return moment
+
+
+def _filter(text: str) -> Filter:
+    column, _, rest = text.partition(":")
+    op, _, value = rest.partition(":")
+    return Filter(column, op, value)
+
+
+@router.get("/events/", summary="Search events, newest first", operation_id="lake_event_search", tags=["lake.event"])
+def search(request: HttpRequest, asked: Query[Asked]) -> dict[str, Any]:
+    """``more`` goes into ``after`` for the next page. A row with ``masked`` has a level above your clearance; its content is hidden."""
+    found = queries.search(asked.question(), viewer=request.viewer)  # type: ignore[attr-defined]
+    return {"events": list(found.events), "more": found.more}
+
+
+@router.get("/events/histogram", summary="How events spread over time", operation_id="lake_event_histogram", tags=["lake.event"])
+def histogram(request: HttpRequest, asked: Query[Asked]) -> dict[str, Any]:
+    found = queries.histogram(asked.question(), viewer=request.viewer)  # type: ignore[attr-defined]
+    return {"seconds": found.seconds, "total": found.total, "stretches": [{"start": start, "count": count} for start, count in zip(found.starts, found.counts)]}
+
+
+@router.get("/events/top/{column}", summary="The most frequent values of a column", operation_id="lake_event_top", tags=["lake.event"])
+def top(request: HttpRequest, column: str, asked: Query[Asked]) -> list[dict[str, Any]]:
+    return [asdict(one) for one in queries.top(asked.question(), column, viewer=request.viewer)]  # type: ignore[attr-defined]
+
+
+@router.get("/events/{event_id}/", summary="One event, whole, with its raw log", operation_id="lake_event", tags=["lake.event"])
+def event(request: HttpRequest, event_id: str) -> dict[str, Any]:
+    return queries.event(event_id, viewer=request.viewer)  # type: ignore[attr-defined]
+
+
+class Sql(Schema):
+    """One SELECT over ``events``."""
+
+    sql: str
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = 1000
+
+
+@router.post("/query", summary="Ask in SQL (read only)", operation_id="lake_query", tags=["lake.event"])
+def query(request: HttpRequest, data: Sql) -> dict[str, Any]:
+    """The table ``events`` holds the rows of your scope; columns above your clearance are null. No other table, file or setting can be reached."""
+    since, until = (_aware(moment) if moment else None for moment in (data.since, data.until))
+    answer = queries.sql(data.sql, viewer=request.viewer, limit=max(1, min(data.limit, 10_000)), since=since, until=until)  # type: ignore[attr-defined]
+    return {"columns": list(answer.columns), "rows": [list(row) for row in answer.rows], "cut": answer.cut}
+
+
+@router.get("/catalogue/", summary="Tables, columns and operators", operation_id="lake_catalogue", tags=["lake.event"])
+def catalogue(request: HttpRequest, language: Literal["zh", "en"] = "en") -> dict[str, Any]:
+    tables = [asdict(table) for table in queries.catalogue(viewer=request.viewer)]  # type: ignore[attr-defined]
+    columns = [{"name": column.name, "kind": column.kind, "ocsf": column.path, "title": getattr(column, language), "operators": list(queries.OPERATORS[column.kind])} for column in COLUMNS]
+    return {"tables": tables, "columns": columns}
+
+
+class Again(Schema):
+    """Rejects of one kind, as the list of rejects names it."""
+
+    source: str
+    kind: str
+
+
+@router.get("/rejects/", summary="What could not be read, by source and reason", operation_id="lake_rejects", tags=["lake.reject"])
+def rejects(request: HttpRequest, source: str = "") -> list[dict[str, Any]]:
+    return [asdict(group) for group in queries.reject_groups(viewer=request.viewer, source=source)]  # type: ignore[attr-defined]
+
+
+@router.post("/rejects/replay", summary="Send rejects of one kind through again", operation_id="lake_rejects_replay", tags=["lake.reject"])
+def replay(request: HttpRequest, data: Again) -> dict[str, int]:
+    return {"frames": actions.replay_rejects(data.source, data.kind, actor=request.viewer)}  # type: ignore[attr-defined]

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class Lake(AppConfig):
+    name = "lianfang.rooms.lake"
+    label = "lake"

@@ -1,0 +1,20 @@
+"""Time has come: forget receipts that no client will send again. Work that outlives a request: read what was uploaded."""
+
+from __future__ import annotations
+
+from lianfang.commons.jobs.actions import Run
+from lianfang.commons.jobs.declare import every, job
+from lianfang.rooms.lake import actions
+
+
+@every(seconds=3600)
+@job(name="lake.forget_receipts", attempts=3)
+def forget_receipts() -> None:
+    """Receipts live thirty days."""
+    actions.forget_receipts()
+
+
+@job(name="lake.read_upload", attempts=5)
+def read_upload(folder: str, source: str, *, run: Run) -> None:
+    """Uploaded files go into the spool."""
+    actions.read_upload(folder, source, progress=run.progress)

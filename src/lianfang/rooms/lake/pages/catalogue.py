@@ -1,0 +1,56 @@
+"""The catalogue of tables and columns, and the page where people ask in SQL."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from lianfang.commons.frame.pages import Nav, page, show
+from lianfang.engines.schema.events import COLUMNS
+from lianfang.kernel.errors import Fault
+from lianfang.rooms.lake import queries
+from lianfang.rooms.lake.pages.asking import title
+from lianfang.rooms.lake.queries.scope import OPEN
+
+FAMILIES: dict[str, Any] = {
+    "other": _("Other"), "system_activity": _("System activity"), "findings": _("Findings"), "iam": _("Identity and access"),
+    "network_activity": _("Network activity"), "discovery": _("Discovery"), "application_activity": _("Application activity"),
+}  # fmt: skip
+KINDS: dict[str, Any] = {"text": pgettext_lazy("column", "text"), "int": pgettext_lazy("column", "number"), "time": pgettext_lazy("column", "time"), "list": pgettext_lazy("column", "list")}
+EXAMPLES: tuple[tuple[Any, str], ...] = (
+    (_("The busiest hosts"), "SELECT host, count(*) AS events\nFROM events\nGROUP BY host\nORDER BY events DESC\nLIMIT 20"),
+    (_("Failed logons by address"), "SELECT src_ip, user, count(*) AS tries\nFROM events\nWHERE class_uid = 3002 AND status_id = 2\nGROUP BY ALL\nORDER BY tries DESC"),
+    (_("Rules that fired, by day"), "SELECT event_day, unnest(rules) AS rule, count(*) AS times\nFROM events\nGROUP BY ALL\nORDER BY event_day DESC, times DESC"),
+)
+SHOWN = 500
+
+
+@page("catalogue/", name="catalogue", permission="lake.event.view", nav=Nav("operations", _("Event tables"), order=16, icon="database"))
+def catalogue(request: HttpRequest) -> HttpResponse:
+    """What is stored: tables with their size and freshness, columns with their meaning."""
+    viewer = request.viewer  # type: ignore[attr-defined]
+    tables = [{"label": FAMILIES[one.name], "figures": one} for one in queries.catalogue(viewer=viewer)]
+    columns = [{"name": column.name, "title": title(column.name), "kind": KINDS[column.kind], "ocsf": column.path, "open": column.name in OPEN} for column in COLUMNS]
+    return show(request, "lake/catalogue.html", {"tables": tables, "columns": columns, "whole": any(one["figures"].files for one in tables)})
+
+
+@page("sql/", name="sql", permission="lake.event.view", nav=Nav("operations", _("SQL"), order=14, icon="terminal-2"))
+def sql(request: HttpRequest) -> HttpResponse:
+    """One SELECT over ``events`` and its answer."""
+    text = request.POST.get("sql", "") or EXAMPLES[0][1]
+    context: dict[str, Any] = {"sql": text, "examples": EXAMPLES}
+    if request.method == "POST":
+        try:
+            answer = queries.sql(text, viewer=request.viewer, limit=SHOWN)  # type: ignore[attr-defined]
+            context |= {"answer": answer, "rows": [[_cell(value) for value in row] for row in answer.rows]}
+        except Fault as fault:
+            context["fault"] = fault
+    return show(request, "lake/sql.html", context)
+
+
+def _cell(value: Any) -> dict[str, Any]:
+    return {"moment": value} if isinstance(value, datetime) else {"text": "; ".join(map(str, value)) if isinstance(value, list) else value, "number": isinstance(value, int | float)}

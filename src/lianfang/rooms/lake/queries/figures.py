@@ -1,0 +1,93 @@
+"""The lake in figures: tables, sources, the hours of the last day, and how far behind it is.
+
+In: the viewer, or nobody for what the node tells its watchers. Out: numbers.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db.models import Sum
+
+from lianfang.engines.columns.query import Bounds
+from lianfang.kernel import clock
+from lianfang.kernel.viewer import Viewer
+from lianfang.rooms.lake import models
+from lianfang.rooms.lake.queries import scope, searching
+from lianfang.rooms.lake.types import EVENT_TABLES, Count, Overview, Question, Stage, TableFigures
+
+SILENT = timedelta(minutes=15)
+FRESH = timedelta(seconds=30)
+
+
+def catalogue(*, viewer: Viewer) -> list[TableFigures]:
+    """Every event table with the rows of the viewer's scope; files and bytes only where these are all rows."""
+    viewer.must("lake.event.view")
+    store, found = scope.query().store, []
+    sql = f"SELECT count(*) AS n, min(time) AS first, max(time) AS last, count(DISTINCT strftime(time, '%Y-%m-%d')) AS days FROM stored WHERE {scope.rows(viewer)}"  # noqa: S608
+    for name in EVENT_TABLES:
+        stats = store.stats(name)
+        (row,) = scope.query().rows(sql, bounds=Bounds((name,)))
+        whole = row["n"] >= stats.rows
+        found.append(TableFigures(name, row["n"], stats.bytes if whole else 0, stats.files if whole else 0, row["days"], row["first"], row["last"]))
+    return found
+
+
+def overview(*, viewer: Viewer) -> Overview:
+    """Events per hour of the last day, and which sources speak."""
+    now = clock.now()
+    until = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    counted = searching.histogram(Question(until - timedelta(hours=24), until), viewer=viewer)
+    hours: dict[object, int] = {}
+    for start, count in zip(counted.starts, counted.counts):
+        hour = start.replace(minute=0, second=0, microsecond=0)
+        hours[hour] = hours.get(hour, 0) + count
+    rows = models.Source.objects.seen_by(viewer).filter(stage=Stage.ACTIVE)
+    silent = tuple(row.name for row in rows if row.last_seen and now - row.last_seen > SILENT and row.kind not in ("upload", "sample"))
+    active = sum(1 for row in rows if row.last_seen and now - row.last_seen <= SILENT)
+    return Overview(tuple(Count(hour, count) for hour, count in sorted(hours.items(), key=lambda pair: str(pair[0]))), counted.total, len(rows), active, silent)
+
+
+def source_names(*, viewer: Viewer) -> list[str]:
+    """Names of the sources in scope, for a filter."""
+    return list(models.Source.objects.seen_by(viewer).exclude(stage=Stage.ERASING).order_by("name").values_list("name", flat=True))
+
+
+def has_sample(*, viewer: Viewer) -> bool:
+    """Whether the sample stream is there, to offer its removal."""
+    return models.Source.objects.seen_by(viewer).filter(kind="sample").exclude(stage=Stage.ERASING).exists()
+
+
+def rate_now(row: models.Source) -> float:
+    """Events per second at this moment: what was measured last, or nothing when that is long ago."""
+    return row.rate if row.last_seen and clock.now() - row.last_seen < FRESH else 0.0
+
+
+def lag() -> dict[str, float]:
+    """Seconds for which the oldest received and not yet stored log has waited."""
+    waiting = [int(path.name[:16]) for path in _spool().glob("w*/*.ready")]
+    return {"ingest": max(0.0, time.time() - min(waiting) / 1000) if waiting else 0.0}
+
+
+def gauges() -> dict[str, float]:
+    """Totals for whoever watches the node."""
+    total = models.Source.objects.aggregate(events=Sum("events"), rejects=Sum("rejects"), dropped=Sum("dropped"), bytes=Sum("bytes"))
+    return {"spool_bytes": float(backlog()), **{f"{name}_total": float(value or 0) for name, value in total.items()}}
+
+
+def backlog() -> int:
+    """Bytes received and not yet stored."""
+    size = 0
+    for path in (*_spool().glob("w*/*.ready"), *_spool().glob("w*/*.open")):
+        try:
+            size += path.stat().st_size
+        except FileNotFoundError:
+            continue
+    return size
+
+
+def _spool() -> Path:
+    return Path(settings.HOME) / "spool"

@@ -1,0 +1,108 @@
+"""What a viewer may see of an event, as SQL: which rows, and which columns of them.
+
+In: a viewer. Out: a condition over ``stored`` and a list of columns. Rows are filtered by organisation paths, always;
+columns that carry content are empty in rows whose level (JR/T 0158) is above the viewer's clearance, and a condition on
+such a column does not match there either, so that nothing can be learned by asking.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from django.conf import settings
+
+from lianfang.engines import policy
+from lianfang.engines.columns.query import Query
+from lianfang.engines.columns.shape import EVENTS, REJECTS
+from lianfang.engines.columns.store import EventStore
+from lianfang.engines.schema.events import COLUMNS
+from lianfang.kernel.labels import DataLevel
+from lianfang.kernel.viewer import Viewer, after
+from lianfang.rooms.lake import models
+from lianfang.rooms.lake.types import Stage
+
+OPEN = frozenset((
+    "event_id", "event_day", "time", "received", "source", "territory", "industry", "level", "class_uid", "activity_id", "severity_id", "status_id",
+    "product", "log_name", "event_code", "host", "rules", "template",
+))  # fmt: skip
+"""Columns that are shown whatever the level: they say that something happened, not what was in it."""
+MEMORY = os.environ.get("LIANFANG_QUERY_MEMORY", "384MB")
+
+_known: dict[tuple[int, Path, str], Query] = {}
+_lock = threading.Lock()
+
+
+def query(schema: pa.Schema = EVENTS) -> Query:
+    """This process's way to ask the event tables (or, with their shape, the rejects)."""
+    place = (os.getpid(), Path(settings.HOME) / "lake", "rejects" if schema is REJECTS else "events")
+    with _lock:
+        if place not in _known:
+            _known[place] = Query(EventStore(place[1]), schema=schema, memory=MEMORY)
+        return _known[place]
+
+
+def rows(viewer: Viewer) -> str:
+    """The condition that every question carries: the viewer's ranges, and no source that is being erased."""
+    return f"({_ranges(viewer)}) AND {_not_erased()}"
+
+
+def _ranges(viewer: Viewer) -> str:
+    if "" in viewer.territory:
+        return "TRUE"
+    parts = [f"{column} >= '{_path(top)}' AND {column} < '{after(top)}'" for column, tops in (("territory", viewer.territory), ("industry", viewer.industry)) for top in tops if top]
+    return " OR ".join(f"({part})" for part in parts) or "FALSE"
+
+
+def _path(top: str) -> str:
+    """Paths are digits; anything else would be a fault of ours, and must never reach SQL."""
+    if not top.isascii() or not top.isdigit():
+        raise ValueError(f"{top!r} is not an organisation path")
+    return top
+
+
+def _not_erased() -> str:
+    names = models.Source.objects.filter(stage=Stage.ERASING).values_list("name", flat=True)
+    return " AND ".join(f"source <> '{name.replace(chr(39), chr(39) * 2)}'" for name in names) or "TRUE"
+
+
+def columns(viewer: Viewer) -> list[str]:
+    """All columns as this viewer may see them, and ``masked``: whether something is hidden in the row."""
+    shown = [f'"{column.name}"' if column.name in OPEN else f'{_shown(column.name, viewer)} AS "{column.name}"' for column in COLUMNS]
+    return [*shown, f"{_hidden(viewer)} AS masked"]
+
+
+def _shown(name: str, viewer: Viewer) -> str:
+    return f'"{name}"' if viewer.clearance >= DataLevel.L4 else f'CASE WHEN {readable(viewer)} THEN "{name}" END'
+
+
+def _hidden(viewer: Viewer) -> str:
+    return "FALSE" if viewer.clearance >= DataLevel.L4 else f"NOT ({readable(viewer)})"
+
+
+def readable(viewer: Viewer) -> str:
+    """The condition under which content is shown; a row without a level counts as the highest."""
+    return f"coalesce(level, {int(DataLevel.L4)}) <= {int(viewer.clearance)}"
+
+
+NAMES, ADDRESSES = ("user", "actor_user", "src_host", "dst_host", "domain"), ("src_ip", "dst_ip", "host_ip")
+
+
+def veiled(row: dict[str, Any], viewer: Viewer) -> dict[str, Any]:
+    """A row as this viewer may see it: above their clearance, content is masked so far that only a repetition can be told."""
+    hidden = (row.get("level") or DataLevel.L4) > viewer.clearance
+    return {**({name: value if name in OPEN else _veil(name, value) for name, value in row.items()} if hidden else row), "masked": hidden}
+
+
+def _veil(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return policy.mask(value, "name" if name in NAMES else "ip" if name in ADDRESSES else "text")
+    return [] if isinstance(value, list) else None
+
+
+def view(viewer: Viewer) -> str:
+    """The relation ``events`` as this viewer may see it, over ``stored``."""
+    return f"SELECT {', '.join(columns(viewer))} FROM stored WHERE {rows(viewer)}"  # noqa: S608  (columns of ours; paths are digits)

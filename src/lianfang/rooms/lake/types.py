@@ -1,0 +1,237 @@
+"""What may leave the lake: batches on their way in, questions and answers on their way out, and its facts.
+
+In: nothing. Out: frozen values with plain fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from lianfang.engines.schema.events import TABLES
+from lianfang.kernel.errors import Conflict
+from lianfang.kernel.facts import Fact
+
+EVENT_TABLES: tuple[str, ...] = tuple(TABLES.values())
+REJECT_TABLE = "rejects"
+
+
+class Kind(TextChoices):
+    """How a source's logs come in."""
+
+    HTTP = "http", _("HTTP")
+    SYSLOG_UDP = "syslog_udp", _("syslog over UDP")
+    SYSLOG_TCP = "syslog_tcp", _("syslog over TCP")
+    FOLDER = "folder", _("watched folder")
+    UPLOAD = "upload", _("uploaded files")
+    SAMPLE = "sample", _("sample stream")
+
+
+class Codec(TextChoices):
+    """How the bytes of one log record are read."""
+
+    AUTO = "auto", _("found by itself")
+    JSON = "json", _("JSON")
+    SYSLOG = "syslog", _("syslog")
+
+
+class Stage(TextChoices):
+    """Where a source stands in its life."""
+
+    ACTIVE = "active", pgettext_lazy("source", "receiving")
+    PAUSED = "paused", pgettext_lazy("source", "paused")
+    ERASING = "erasing", pgettext_lazy("source", "being erased")
+
+
+class Busy(Conflict):
+    """The spool is full: nothing was taken, the same call succeeds later. ``retry_after`` is in seconds."""
+
+    status, code = 429, "busy"
+    retry_after = 2
+
+
+NOT_HERE = "There is no such log source"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A source as a way in: how its bytes are read, whether it is open, whose it is."""
+
+    name: str
+    codec: str
+    stage: str
+    territory: str
+    industry: str
+
+
+# ---- on the way in ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRef:
+    """Where received frames lie until they are stored: they will be found under ``worker``, ``sequence`` from ``first`` on."""
+
+    worker: str
+    sequence: int
+    first: int
+    count: int
+
+    def event_id(self, index: int = 0) -> str:
+        """The identifier that the ``index``-th frame's event will have."""
+        return event_id(self.worker, self.sequence, self.first + index)
+
+
+def event_id(worker: str, sequence: int, index: int, part: int = 0) -> str:
+    """An event's name, the same however often its segment is replayed; sorts by the time of receipt.
+
+    >>> event_id("w000", 1795161600123, 31)
+    '1a1f7f8307b-w000-0001f'
+    """
+    return f"{sequence:011x}-{worker}-{index:05x}" + (f".{part}" if part else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one source out of one segment, decoded, mapped and levelled, before they are stored.
+
+    ``rows`` are flat native fields, ``raws`` the original bytes, ``logsources`` the (product, category, service) of each
+    row, ``columns`` the stored columns by name (``rules`` not yet). ``ref`` names the batch for good: a replay after a
+    crash brings the same ref again, so that ``conclude`` can tell it has seen it. ``examine`` sees all rows; ``conclude``
+    gets the rows that were hit, under the same numbers (mappings instead of sequences), so that the rest can be let go.
+    """
+
+    ref: str
+    source: str
+    rows: Sequence[Mapping[str, str]]
+    raws: Sequence[bytes]
+    logsources: Sequence[tuple[str, str, str]]
+    columns: Mapping[str, Sequence[Any]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+# ---- on the way out --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One condition: a column, one of ``is is_not contains starts any_of above below empty filled``, and a value."""
+
+    column: str
+    op: str
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to look for. Bounds are ``[since, until)``; ``text`` is looked for in the raw log, upper and lower case alike."""
+
+    since: datetime
+    until: datetime
+    filters: tuple[Filter, ...] = ()
+    text: str = ""
+    tables: tuple[str, ...] = EVENT_TABLES
+    after: str = ""
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of events, newest first. ``more`` is what to ask ``after`` for the next page; empty at the end."""
+
+    events: tuple[dict[str, Any], ...]
+    more: str
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts per stretch of ``seconds``; every stretch of the question is there, also the empty ones."""
+
+    seconds: int
+    starts: tuple[datetime, ...]
+    counts: tuple[int, ...]
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows of an SQL question; ``cut`` when there were more."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A value and how often it was seen."""
+
+    value: Any
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RejectGroup:
+    """Frames of one source that could not be read for the same kind of reason."""
+
+    source: str
+    stage: str
+    kind: str
+    todo: str
+    count: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TableFigures:
+    """An event table as the catalogue shows it."""
+
+    name: str
+    rows: int
+    bytes: int
+    files: int
+    days: int
+    first: datetime | None
+    last: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The lake in figures for the viewer: events per hour, sources that speak, sources that fell silent."""
+
+    hours: tuple[Count, ...]
+    events: int
+    sources: int
+    active: int
+    silent: tuple[str, ...] = field(default=())
+
+
+# ---- facts -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStored(Fact):
+    """Events became durable: how many, into which tables (``name@version``), out of which batches."""
+
+    batches: list[str]
+    tables: list[str]
+    events: int
+    rejects: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceErased(Fact):
+    """A source and all its events are gone; whatever came of them should go too. May be told twice."""
+
+    source: str

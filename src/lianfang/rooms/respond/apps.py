@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class Respond(AppConfig):
+    name = "lianfang.rooms.respond"
+    label = "respond"

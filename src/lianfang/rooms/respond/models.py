@@ -1,0 +1,157 @@
+"""Tables of respond: alerts, the findings folded into each, what each carries, and what people wrote about it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import models
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from lianfang.commons.frame.scoped import Scoped
+from lianfang.kernel import clock
+from lianfang.kernel.ids import new_id
+from lianfang.kernel.labels import Severity
+from lianfang.kernel.ref import Ref
+from lianfang.rooms.respond.types import OPEN, AlertLine, Reason, State, Verdict
+
+
+def hour_of(moment: datetime) -> int:
+    """Hours since 1970: what charts group by, the same on every database.
+
+    >>> hour_of(datetime.fromisoformat("1970-01-02T03:59+00:00"))
+    27
+    """
+    return int(moment.timestamp()) // 3600
+
+
+class Alert(Scoped):
+    """What one rule found on one host in one session: what people look at, decide on and close."""
+
+    kind = models.CharField(_("kind"), max_length=8, default="sigma", editable=False)
+    rule_uid = models.CharField(_("rule ID"), max_length=190, editable=False)
+    title = models.CharField(_("alert"), max_length=250, editable=False)
+    title_zh = models.CharField(max_length=250, default="", editable=False)
+    author = models.CharField(_("author of the rule"), max_length=400, default="", editable=False)
+    licence = models.CharField(_("licence of the rule"), max_length=120, default="", editable=False)
+    severity = models.PositiveSmallIntegerField(_("severity"), default=Severity.MEDIUM, editable=False)
+    status = models.CharField(_("status of the rule"), max_length=14, default="", editable=False)
+    techniques = models.JSONField(_("techniques"), default=list, editable=False)
+    tactics = models.JSONField(_("tactics"), default=list, editable=False)
+    alarm = models.CharField(_("alarm type"), max_length=40, default="", editable=False)
+    host = models.CharField(_("host"), max_length=190, default="", editable=False)
+    source = models.CharField(max_length=80, default="", db_index=True, editable=False)
+    source_name = models.CharField(_("source"), max_length=120, default="", editable=False)
+    sample = models.BooleanField(_("sample data"), default=False, editable=False)
+    backfilled = models.BooleanField(_("found by looking back"), default=False, editable=False)
+    first = models.DateTimeField(_("first event"), editable=False)
+    last = models.DateTimeField(_("last event"), editable=False)
+    hour = models.PositiveIntegerField(default=0, editable=False)
+    count = models.PositiveBigIntegerField(_("events"), default=0, editable=False)
+    events = models.JSONField(_("event IDs"), default=list, editable=False)
+    entities = models.JSONField(_("entities"), default=dict, editable=False)
+    score = models.PositiveSmallIntegerField(_("score"), default=0, editable=False)
+    reasons = models.JSONField(_("reasons"), default=list, editable=False)
+    state = models.CharField(_("state"), max_length=14, choices=State.choices, default=State.NEW, editable=False)
+    verdict = models.CharField(_("verdict"), max_length=14, choices=Verdict.choices, default="", blank=True, editable=False)
+    assignee = models.CharField(max_length=60, default="", db_index=True, editable=False)
+    assignee_name = models.CharField(_("assignee"), max_length=120, default="", editable=False)
+    raised = models.DateTimeField(_("raised at"), default=clock.now, editable=False)
+    changed = models.DateTimeField(_("last change"), default=clock.now, db_index=True, editable=False)
+    acknowledged = models.DateTimeField(_("acknowledged at"), null=True, db_index=True, editable=False)
+    closed = models.DateTimeField(_("closed at"), null=True, db_index=True, editable=False)
+
+    class Meta:
+        verbose_name = _("alert")
+        verbose_name_plural = _("alerts")
+        ordering = ("-score", "-last", "-id")
+        indexes = (
+            models.Index(fields=["state", "-score", "-last", "-id"], name="respond_alert_queue"),
+            models.Index(fields=["-score", "-id"], name="respond_alert_ranked"),
+            models.Index(fields=["-last", "-id"], name="respond_alert_newest"),
+            models.Index(fields=["hour", "severity", "territory"], name="respond_alert_hour"),
+            models.Index(fields=["host", "-last"], name="respond_alert_host"),
+            models.Index(fields=["rule_uid", "-last"], name="respond_alert_rule"),
+        )
+
+    def __str__(self) -> str:
+        chinese = (get_language() or "").startswith("zh")
+        return (self.title_zh if chinese else "") or self.title
+
+    @property
+    def ref(self) -> Ref:
+        return Ref("respond", "alert", str(self.pk))
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """``hour`` follows ``last``, whoever writes."""
+        self.hour = hour_of(self.last)
+        super().save(*args, **kwargs)
+
+    @property
+    def short_host(self) -> str:
+        """The host without its domain, for tight places; addresses stay whole."""
+        first, __, rest = self.host.partition(".")
+        return self.host if not rest or first.isdigit() else first
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN
+
+    @property
+    def untouched(self) -> bool:
+        """Whether no person has decided anything about it."""
+        return self.state == State.NEW and not self.assignee
+
+    @property
+    def why(self) -> list[Reason]:
+        """The terms of the score, the weightiest first."""
+        return [Reason(**term) for term in self.reasons]
+
+    def line(self) -> AlertLine:
+        """The alert as a value that may leave the room."""
+        own = ("title", "title_zh", "severity", "score", "state", "verdict", "assignee", "assignee_name", "host", "rule_uid", "author", "alarm", "source_name", "sample", "backfilled", "first", "last", "raised", "count")
+        return AlertLine(id=str(self.pk), reasons=tuple(self.why), techniques=tuple(self.techniques), tactics=tuple(self.tactics), **{name: getattr(self, name) for name in own})
+
+
+class Folded(models.Model):
+    """A finding folded into an alert. A finding is folded once: the key says so."""
+
+    finding = models.UUIDField(primary_key=True)
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="folded")
+
+    def __str__(self) -> str:
+        return str(self.finding)
+
+
+class Mark(models.Model):
+    """A technique (with its parent) or tactic of an alert, as a scalar that every database can filter and count."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="marks")
+    kind = models.CharField(max_length=12)
+    value = models.CharField(max_length=60)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["alert", "kind", "value"], name="respond_mark_once"),)
+        indexes = (models.Index(fields=["kind", "value"], name="respond_mark_value"),)
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.value}"
+
+
+class Comment(models.Model):
+    """What a person wrote about an alert."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="comments")
+    author = models.CharField(max_length=60)
+    author_name = models.CharField(max_length=120)
+    text = models.TextField(_("comment"))
+    written = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        ordering = ("written", "id")
+
+    def __str__(self) -> str:
+        return self.text[:60]

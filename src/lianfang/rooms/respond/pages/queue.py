@@ -1,0 +1,216 @@
+"""The alert queue: ranked, live, worked through from the top with the keyboard.
+
+It asks, filters, exports and answers the API as every sheet does; its rows are its own, because an analyst reads an alert
+as two lines and a score, not as twelve columns.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.urls import reverse
+from django.utils.translation import gettext as translate
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from lianfang.commons.frame.pages import Nav, finder, page, show, unchanged
+from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Question, Sheet, exchange, registry, rest, views
+from lianfang.kernel.errors import Invalid
+from lianfang.kernel.viewer import Viewer
+from lianfang.rooms.detect.queries import framework
+from lianfang.rooms.lake import queries as lake
+from lianfang.rooms.respond import actions, models, queries
+from lianfang.rooms.respond.pages.bell import marker
+from lianfang.rooms.respond.types import OPEN, State, Verdict
+
+Rows = QuerySet[models.Alert]
+
+OPEN_ONES, ANY = "open", "any"
+STATES = ((OPEN_ONES, _("not closed")), *State.choices, (ANY, _("any")))
+STATE_TONES = {State.NEW: "warn", State.ACKNOWLEDGED: "busy", State.IN_PROGRESS: "busy", State.CLOSED: "quiet"}
+VERDICT_TONES = {Verdict.TRUE_POSITIVE: "bad", Verdict.FALSE_POSITIVE: "quiet", Verdict.BENIGN: "good", Verdict.DUPLICATE: "quiet"}
+TABS = (("", _("Not closed")), ("state=new", _("Unseen")), ("assignee=me", _("Mine")), ("assignee=nobody", _("Nobody's")), ("state=closed", _("Closed")), ("state=any", _("All")))
+QUIET = {"rule", "technique", "tactic", "verdict"}
+"""Conditions that stand in the sentence only when they are set: links bring them."""
+
+
+def _by_state(rows: Rows, values: list[str]) -> Rows:
+    wanted = {state for value in values for state in (OPEN if value == OPEN_ONES else State.values if value == ANY else [value])}
+    return rows.filter(state__in=sorted(wanted))
+
+
+def _by_assignee(rows: Rows, values: list[str]) -> Rows:
+    return rows.filter(assignee__in=["" if value == "nobody" else value for value in values])
+
+
+def _by_mark(kind: str, rows: Rows, values: list[str]) -> Rows:
+    marked = models.Mark.objects.filter(kind=kind, value__in=values).values("alert")
+    return rows.filter(pk__in=marked)
+
+
+def _assignees(viewer: Viewer) -> list[tuple[str, Any]]:
+    own = [(viewer.id, _("me")), ("nobody", _("nobody"))]
+    return [*own, *((person.id, person.name) for person in queries.colleagues(viewer) if person.id != viewer.id)]
+
+
+def _alarms(viewer: Viewer) -> list[tuple[str, str]]:
+    return [(key, alarm.named.name) for key, alarm in framework.alarms().items()]
+
+
+def _sources(viewer: Viewer) -> list[tuple[str, str]]:
+    return [(name, name) for name in lake.source_names(viewer=viewer)]
+
+
+ALERTS = Sheet(
+    model=models.Alert,
+    kind="alert",
+    path="alerts",
+    title=_("Alerts"),
+    order="-score",
+    columns=(
+        Column("score", cell="number"),
+        Column("title", _("Alert"), value=str, sort="title"),
+        Column("severity", cell="severity"),
+        Column("state", cell="badge", tones=STATE_TONES),
+        Column("verdict", cell="badge", tones=VERDICT_TONES),
+        "host",
+        Column("alarm", _("Alarm type"), value=lambda row: framework.alarm_name(row.alarm), sort="alarm"),
+        "techniques",
+        "tactics",
+        "assignee_name",
+        "count",
+        "first",
+        "last",
+        "raised",
+        "closed",
+        "source_name",
+        "rule_uid",
+        "author",
+        Column("kind", cell="text"),
+        "backfilled",
+        "sample",
+        Column("reasons", _("Reasons"), value=lambda row: [f"{reason.title}: {reason.points:g}" for reason in row.why], sort=False),
+    ),
+    filters=(
+        Filter("state", _("State"), kind="choice", choices=STATES, apply=_by_state),
+        Filter("severity", _("Severity"), kind="choice", choices=SEVERITIES),
+        Filter("alarm", _("Alarm type"), kind="choice", choices=_alarms),
+        Filter("assignee", _("Assignee"), kind="choice", choices=_assignees, apply=_by_assignee),
+        Filter("host", _("Host")),
+        Filter("source", _("Source"), kind="choice", choices=_sources),
+        Filter("time", _("Last event"), kind="time", lookup="last"),
+        Filter("verdict", _("Verdict"), kind="choice", choices=Verdict.choices),
+        Filter("tactic", _("Tactic"), kind="choice", choices=lambda viewer: [(tactic.key, tactic.name) for tactic in framework.attack().tactics], apply=partial(_by_mark, "tactic")),
+        Filter("technique", _("Technique"), kind="text", apply=partial(_by_mark, "technique")),
+        Filter("rule", _("Rule"), kind="text", lookup="rule_uid"),
+    ),
+    search=("title", "title_zh", "host"),
+    create=False,
+    change=False,
+    remove=False,
+    rows=queries.seen,
+)
+
+registry.add(ALERTS)
+exchange.open_pages(ALERTS)
+rest.open_api(ALERTS)
+finder(partial(views.find, ALERTS))
+
+
+def asked_of(request: HttpRequest) -> QueryDict:
+    """The question of the address; nothing said about the state means the open ones, ``me`` means who asks."""
+    asked = request.GET.copy()
+    if not any(asked.getlist("state")):
+        asked["state"] = OPEN_ONES
+    if "me" in asked.getlist("assignee"):
+        asked.setlist("assignee", [request.viewer.id if value == "me" else value for value in asked.getlist("assignee")])  # type: ignore[attr-defined]
+    return asked
+
+
+@page("alerts/", name="alert_list", permission="respond.alert.view", parent="overview", title=_("Alerts"))
+@page("alerts/", name="alerts", permission="respond.alert.view", nav=Nav("alerts", _("Alert queue"), order=10, icon="bell"), title=_("Alert queue"))
+def alerts(request: HttpRequest) -> HttpResponse:
+    """The queue, or the rows alone when htmx asks to go on or whether something changed."""
+    viewer: Viewer = request.viewer  # type: ignore[attr-defined]
+    if request.method == "POST":
+        return many(request, viewer)
+    question = Question.of(ALERTS, asked_of(request), viewer)
+    target = request.htmx.target  # type: ignore[attr-defined]
+    if target == "rows" and (answer := unchanged(request, queries.version(viewer))):
+        return answer
+    found = question.page()
+    context = {"lines": [line(row, viewer) for row in found.rows], "next": question.address(after=found.next) if found.next else "", "may_decide": viewer.may("respond.alert.acknowledge")}
+    if target in ("rows", "more"):
+        return show(request, "respond/queue_rows.html", context)
+    return show(request, "respond/queue.html", context | around(request, question, viewer) | {"marker": marker()})
+
+
+def around(request: HttpRequest, question: Question, viewer: Viewer) -> dict[str, Any]:
+    """Tabs, the sentence of conditions, and what can be done with many."""
+    found = views.around(request, ALERTS, question, viewer)
+    for chip in found["chips"]:
+        if chip["condition"].filter.name == "state":
+            chip["without"] = question.address("state", state=ANY)
+    found["chips"] = [chip for chip in found["chips"] if chip["condition"].on or chip["condition"].filter.name not in QUIET]
+    said = {name: set(request.GET.getlist(name)) for name in ("state", "assignee")}
+    tabs = [{"url": f"?{query}", "label": label, "on": _is_on(query, said)} for query, label in TABS]
+    return found | {"sheet": ALERTS, "question": question, "tabs": tabs, "verdicts": Verdict.choices, "people": queries.colleagues(viewer) if viewer.may("respond.alert.assign") else [], "can_do": {verb: viewer.may(f"respond.alert.{verb}") for verb in ("acknowledge", "assign", "close")}}
+
+
+def _is_on(query: str, said: dict[str, set[str]]) -> bool:
+    name, __, value = query.partition("=")
+    plain = {name: values - {OPEN_ONES} for name, values in said.items()}
+    return plain == {"state": set(), "assignee": set()} | ({name: {value}} if name else {})
+
+
+def line(row: models.Alert, viewer: Viewer) -> dict[str, Any]:
+    """One alert as the queue shows it."""
+    return {"row": row, "alarm": framework.alarm_name(row.alarm), "tone": STATE_TONES[State(row.state)], "verdict_tone": VERDICT_TONES.get(row.verdict, "quiet"), "reasons": told(row), "techniques": row.techniques[:3], "more_techniques": len(row.techniques[3:])}
+
+
+def told(row: models.Alert) -> dict[str, Any]:
+    """A score with its terms, as the component wants it."""
+    return {"value": row.score, "terms": [{"name": reason.title, "value": None, "weight": None, "points": round(reason.points, 1), "reason": reason.words} for reason in row.why]}
+
+
+# -- many ----------------------------------------------------------------------------------------------------------
+
+
+def many(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """A verb on the alerts that were ticked, on one (``do=verb:id``), or on all that the question finds."""
+    name, __, one = request.POST.get("do", "").partition(":")
+    chosen = [one] if one else request.POST.getlist("row")
+    if request.POST.get("all") and not one:
+        question = Question.of(ALERTS, asked_of(request), viewer)
+        chosen = [str(row.pk) for row in question.every(views.ATMOST)]
+    if not chosen:
+        raise Invalid(translate("Nothing was chosen"), why=translate("The verb needs at least one alert."), todo=translate("Tick the alerts first."))
+    decided = _decide(name, chosen, request.POST, viewer)
+    if decided.done:
+        messages.success(request, ngettext("Done for %(n)d alert", "Done for %(n)d alerts", len(decided.done)) % {"n": len(decided.done)})
+    if decided.refused:
+        messages.error(request, " · ".join(dict.fromkeys(why for _pk, why in decided.refused[:3])))
+    return HttpResponseRedirect(request.get_full_path() or reverse("respond:alerts"))
+
+
+def _decide(name: str, chosen: list[str], given: QueryDict, viewer: Viewer) -> Any:
+    match name:
+        case "acknowledge":
+            return actions.each(actions.acknowledge, chosen, actor=viewer)
+        case "take":
+            return actions.each(actions.assign, chosen, actor=viewer, to=viewer.id)
+        case "assign":
+            return actions.each(actions.assign, chosen, actor=viewer, to=given.get("to", ""))
+        case "close":
+            return actions.each(actions.close, chosen, actor=viewer, verdict=given.get("verdict", ""), comment=given.get("comment", ""))
+    raise Invalid(translate("There is no such verb here"), why=name[:40], todo=translate("Reload the page."))
+
+
+@page("alerts/views/", name="alert_views", permission="respond.alert.view", parent="alerts")
+def alert_views(request: HttpRequest) -> HttpResponse:
+    """Keep a question under a name, or forget one of one's own."""
+    return views.save_view(request, ALERTS)

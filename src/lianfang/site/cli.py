@@ -1,0 +1,350 @@
+"""``lianfang``: the command line of a node.
+
+Every command says what it does, shows progress when it takes longer than a second, speaks JSON under ``--json`` where
+a script would read, and ends with a meaningful code: 0 done, 1 problems were found, 2 wrong usage, 3 refused,
+4 invalid input, 5 not found, 6 conflict, 7 the node is not ready. Commands act as the operator of this machine:
+whoever may read ``LIANFANG_HOME`` may do all; what they do is recorded under ``console``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from lianfang import __version__
+from lianfang.kernel.errors import Conflict, Fault, Invalid, Missing, Refused
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, help="Joint cyber defence: run and keep a node of Lianfang (联防).", context_settings={"help_option_names": ["-h", "--help"]})
+rules = typer.Typer(no_args_is_help=True, help="Rule packs: install, list, test.")
+ledger = typer.Typer(no_args_is_help=True, help="The record of everything: verify it.")
+people = typer.Typer(no_args_is_help=True, help="Accounts: reset a password.")
+source = typer.Typer(no_args_is_help=True, help="Log sources: add one that sends over HTTP.")
+sample = typer.Typer(no_args_is_help=True, help="The labelled sample stream: feed it, remove it.")
+for group, name in ((rules, "rules"), (ledger, "ledger"), (people, "people"), (source, "source"), (sample, "sample")):
+    app.add_typer(group, name=name)
+
+CODES: dict[type[Fault], int] = {Refused: 3, Invalid: 4, Missing: 5, Conflict: 6}
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+out = Console()
+err = Console(stderr=True)
+
+
+def main() -> None:
+    """Entry point: Faults become three lines and an exit code, never a traceback."""
+    try:
+        app()
+    except Fault as fault:
+        for label, text in (("", fault.what), ("why: ", fault.why), ("do:  ", fault.todo)):
+            if text:
+                err.print(label + text, markup=False, highlight=False)
+        sys.exit(CODES.get(type(fault), 7))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _open() -> None:
+    """Bring up Django once; every command that touches the node calls it first."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "lianfang.site.settings")
+    import django
+
+    django.setup()
+
+
+def _node() -> Any:
+    _open()
+    from lianfang.site import node
+
+    return node
+
+
+def _ready() -> Any:
+    """The node, which must have been initialised."""
+    node = _node()
+    node.must_be_ready()
+    return node
+
+
+def _show(document: Any) -> None:
+    """One JSON document on standard output, as is."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n")
+
+
+@contextmanager
+def _bar(title: str, *, quiet: bool = False) -> Iterator[Any]:
+    """A progress bar; gives ``step(done, total, text="")``."""
+    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=err, disable=quiet) as progress:
+        task = progress.add_task(title, total=None)
+
+        def step(done: int, total: int | None = None, text: str = "") -> None:
+            progress.update(task, completed=done, total=total, description=text or title)
+
+        yield step
+
+
+def _until_stopped(work: Any) -> None:
+    """Run ``work(stop)`` until SIGINT or SIGTERM asks it to end."""
+    from lianfang.site import supervisor
+
+    supervisor.follow_parent()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    work(stop)
+
+
+@app.command()
+def up(
+    host: Annotated[str, typer.Option(envvar="LIANFANG_BIND", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="PORT", help="Port to listen on.")] = 8000,
+    sample: Annotated[bool, typer.Option(help="Feed the sample stream to a fresh node.")] = True,
+) -> None:
+    """Initialise the node if it is fresh, then run web, ingest and worker under one supervisor."""
+    node = _node()
+    from lianfang.site import supervisor
+
+    with err.status("Preparing the node …") as status:
+        first = node.prepare(say=status.update, sample=sample)
+    out.print(f"Lianfang {__version__}  http://{host}:{port}/", highlight=False)
+    if first.password:
+        out.print(f"First sign-in: user admin, one-time password {first.password}", highlight=False, markup=False)
+    out.print("Ctrl-C stops the node.", highlight=False)
+    node.let_go()
+    sys.stdout.flush()
+    lianfang = [sys.executable, "-m", "lianfang.site"]
+    parts = {"web": [*lianfang, "web", "--host", host, "--port", str(port)], "ingest": [*lianfang, "ingest"], "worker": [*lianfang, "worker"]}
+    supervisor.become({name: parts[name] for name in node.parts()})
+
+
+@app.command()
+def init(sample: Annotated[bool, typer.Option(help="Feed the sample stream.")] = False, as_json: AsJson = False) -> None:
+    """Create or update the node in LIANFANG_HOME (tables, first administrator, starter rules); safe to repeat."""
+    node = _node()
+    first = node.prepare(say=lambda text: None if as_json else err.print(text), sample=sample)
+    if as_json:
+        _show({"home": str(node.home()), "fresh": first.fresh, "user": "admin" if first.password else None, "password": first.password or None})
+    elif first.password:
+        out.print(f"First sign-in: user admin, one-time password {first.password}", markup=False)
+
+
+@app.command()
+def web(
+    host: Annotated[str, typer.Option(envvar="LIANFANG_BIND")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="PORT")] = 8000,
+    workers: Annotated[int, typer.Option(help="Web processes; more than one needs PostgreSQL, MariaDB or TiDB to be worth it.")] = 1,
+    threads: Annotated[int, typer.Option(help="Requests answered at once by each process.")] = 4,
+) -> None:
+    """Serve pages and APIs."""
+    from lianfang.site import supervisor
+    from lianfang.site.settings import STATIC_ROOT
+    from lianfang.site.web import become
+
+    supervisor.follow_parent()
+    become(host=host, port=port, workers=workers, threads=threads, static=STATIC_ROOT)
+
+
+@app.command()
+def worker() -> None:
+    """Run jobs, schedules and the outbox of facts."""
+    _ready()
+    from lianfang.commons.jobs import actions as jobs
+
+    _until_stopped(lambda stop: jobs.work(stop=stop))
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders (.log .json .evtx, also .gz .zst .zip). None: run the ingest process.")] = None,
+    source: Annotated[str, typer.Option(help="Name of the source they belong to; made when missing.")] = "upload",
+    wait: Annotated[bool, typer.Option(help="Wait until everything is searchable.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Read logs from PATHS into the lake; without PATHS, run the ingest process (receive, examine, store)."""
+    node = _ready()
+    from lianfang.rooms.lake import actions as lake
+
+    if not paths:
+        _until_stopped(lake.ingest)
+        return
+    absent = [str(path) for path in paths if not path.exists()]
+    if absent:
+        raise Missing(f"There is no {absent[0]}", todo="Check the path.")
+    with _bar("Reading", quiet=as_json) as step:
+        report = node.ingest_paths(paths, source=source, step=step, wait=wait)
+    if as_json:
+        _show(report)
+    else:
+        out.print(f"{report['events']} events received from {report['files']} files, {report['rejects']} rejected (see the page “rejects”).", highlight=False)
+    if report["rejects"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def query(sql: Annotated[str, typer.Argument(help="A SELECT over the event tables, for example: SELECT host, count(*) FROM events GROUP BY 1")], as_json: AsJson = False, limit: int = 100) -> None:
+    """Ask the lake in SQL (read only)."""
+    node = _ready()
+    from lianfang.rooms.lake import queries as lake
+
+    with err.status("Asking …"):
+        answer = lake.sql(sql, viewer=node.console(), limit=limit)
+    if as_json:
+        _show([dict(zip(answer.columns, row)) for row in answer.rows])
+        return
+    table = Table(*answer.columns)
+    for row in answer.rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    out.print(table)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check what this node needs and say how to get what is missing."""
+    from lianfang.site import doctor as clinic
+
+    findings = clinic.examine()
+    if as_json:
+        _show([finding.as_dict() for finding in findings])
+    else:
+        for finding in findings:
+            mark = {"ok": "[green]ok[/]  ", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}[finding.state]
+            out.print(f"{mark} {finding.name}: {finding.what}" + (f"\n     → {finding.todo}" if finding.todo else ""), highlight=False)
+    if any(finding.state == "fail" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    out.print(__version__, highlight=False)
+
+
+@rules.command("install")
+def rules_install(path: Annotated[Path, typer.Argument(help="A folder, .zip, .tar.gz or .tar.zst of Sigma rules.")], as_json: AsJson = False) -> None:
+    """Install or update a rule pack; rules that cannot be used are listed with their reason."""
+    node = _ready()
+    from lianfang.rooms.detect import actions as detect
+
+    with err.status("Compiling …"):
+        pack = detect.install_pack(path, actor=node.console())
+    if as_json:
+        _show(node.plain(pack))
+        return
+    out.print(f"{pack.name} {pack.version}: {pack.rules} rules, {len(pack.problems)} problems", highlight=False)
+    for problem in pack.problems:
+        out.print(f"  {problem.path}: {problem.reason}", markup=False, highlight=False)
+
+
+@rules.command("list")
+def rules_list(as_json: AsJson = False, pack: str = "") -> None:
+    """List installed rules."""
+    node = _ready()
+    from lianfang.rooms.detect import queries as detect
+
+    found = [node.plain(rule) for rule in detect.rules(viewer=node.console()) if not pack or rule.pack == pack]
+    if as_json:
+        _show(found)
+        return
+    table = Table("level", "rule", "pack", "on")
+    for rule in found:
+        table.add_row(rule["level"], rule["title"], rule["pack"], "yes" if rule["enabled"] else "no")
+    out.print(table)
+
+
+@rules.command("test")
+def rules_test(path: Annotated[Path | None, typer.Argument(help="A pack with samples; default: the starter pack.")] = None, as_json: AsJson = False) -> None:
+    """Run every sample of a pack through the real decoder, mapper and engine."""
+    node = _node()
+    from lianfang.rooms.detect import actions as detect
+
+    with _bar("Testing", quiet=as_json) as step:
+        report = detect.test_pack(path or node.starter_pack(), progress=step)
+    if as_json:
+        _show(node.plain(report))
+    else:
+        for failure in report.failures:
+            out.print(f"FAIL {failure.rule}: {failure.reason}", markup=False, highlight=False)
+        out.print(f"{report.rules} rules, {report.samples} samples, {len(report.failures)} failures", highlight=False)
+    if report.failures:
+        raise typer.Exit(1)
+
+
+@ledger.command("verify")
+def ledger_verify(as_json: AsJson = False) -> None:
+    """Recompute the tree over all records and compare it with the signed checkpoints."""
+    node = _ready()
+    from lianfang.commons.ledger import actions, queries
+
+    while actions.sequence():  # what was told a moment ago gets its place first, so that it is verified too
+        pass
+    with _bar("Verifying", quiet=as_json) as step:
+        verdict = queries.verify(progress=step)
+    if as_json:
+        _show(node.plain(verdict))
+    else:
+        for problem in verdict.problems:
+            out.print(str(problem), markup=False, highlight=False)
+        out.print(f"{verdict.records} records, {verdict.checkpoints} checkpoints: {'intact' if verdict.ok else 'NOT intact'}", highlight=False)
+    if not verdict.ok:
+        raise typer.Exit(1)
+
+
+@people.command("reset-password")
+def people_reset(username: str) -> None:
+    """Give a user a new one-time password (and end a lock-out)."""
+    node = _ready()
+    from lianfang.commons.people import actions
+
+    password = actions.reset_password(username, actor=node.console())
+    out.print(f"One-time password for {username}: {password}", highlight=False, markup=False)
+
+
+@source.command("add")
+def source_add(
+    name: Annotated[str, typer.Argument(help="What the source is called; it stands in every event.")],
+    url: Annotated[str, typer.Option(envvar="LIANFANG_URL", help="Address that the sender reaches this node by.")] = "http://127.0.0.1:8000",
+    as_json: AsJson = False,
+) -> None:
+    """Make a source that sends over HTTP, and a key that may do only that; the secret is shown once."""
+    node = _ready()
+    from lianfang.rooms.lake import actions as lake
+
+    lake.ensure_source(name, actor=node.console(), kind="http")
+    key = node.make_key(name, permissions=("lake.event.add",))
+    address = f"{url.rstrip('/')}/api/lake/ingest/{name}"
+    if as_json:
+        _show({**key, "url": address})
+    else:
+        out.print(f'curl -H "Authorization: Lianfang {key["id"]}:{key["secret"]}" --data-binary @events.ndjson {address}', highlight=False, markup=False, soft_wrap=True)
+
+
+@sample.command("feed")
+def sample_feed() -> None:
+    """Feed the labelled sample stream, its times shifted to now."""
+    node = _ready()
+    from lianfang.rooms.lake import actions as lake
+
+    lake.feed_sample(node.samples(), actor=node.console())
+    out.print("Fed. Alerts appear within seconds while the node runs.")
+
+
+@sample.command("erase")
+def sample_erase() -> None:
+    """Remove the sample stream and everything that came of it."""
+    node = _ready()
+    from lianfang.rooms.lake import actions as lake
+
+    lake.erase_sample(actor=node.console())
+    out.print("Removed.")

@@ -1,0 +1,100 @@
+"""What a node needs, looked at one by one: what is there, what is missing, how to get it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import socket
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. ``state``: ok, warn (works, but not as well), fail (the node cannot run)."""
+
+    name: str
+    state: str
+    what: str
+    todo: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def examine() -> list[Finding]:
+    """All findings, in the order a person would look."""
+    return [python(), home(), space(), matcher(), assets(), fonts(), *database(), port()]
+
+
+def python() -> Finding:
+    return Finding("Python", "ok", f"{platform.python_version()} on {platform.machine()}")
+
+
+def home() -> Finding:
+    folder = Path(os.environ.get("LIANFANG_HOME", "var")).absolute()
+    if not folder.exists():
+        return Finding("Home", "warn", f"{folder} does not exist yet", "Run: lianfang init")
+    if not os.access(folder, os.W_OK):
+        return Finding("Home", "fail", f"{folder} cannot be written", "Give this user the folder, or set LIANFANG_HOME.")
+    loose = folder.stat().st_mode & 0o077
+    return Finding("Home", "warn", f"{folder} is open to other users", f"chmod 700 {folder}") if loose else Finding("Home", "ok", str(folder))
+
+
+def space() -> Finding:
+    folder = Path(os.environ.get("LIANFANG_HOME", ".")).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 2**30
+    return Finding("Disk", "ok" if free > 5 else "warn" if free > 1 else "fail", f"{free:.0f} GiB free", "" if free > 5 else "Free some space: the lake stops receiving before the disk is full.")
+
+
+def matcher() -> Finding:
+    if importlib.util.find_spec("hyperscan"):
+        return Finding("Matcher", "ok", "Vectorscan")
+    return Finding("Matcher", "warn", "Aho-Corasick and RE2 (about a third of the speed)", "pip install hyperscan, where a wheel exists for this processor.")
+
+
+def assets() -> Finding:
+    vendor = Path(__file__).parents[1] / "commons/frame/static/vendor"
+    if vendor.is_dir() and any(vendor.iterdir()):
+        return Finding("Front end", "ok", "installed")
+    return Finding("Front end", "fail", "its files are not installed", "Run: make assets, or python tools/assets.py")
+
+
+def fonts() -> Finding:
+    if not shutil.which("fc-list"):
+        return Finding("Fonts", "warn", "cannot be listed (fontconfig is missing)", "Only reports need them: apt install fontconfig fonts-noto-cjk")
+    found = subprocess.run(["fc-list", ":lang=zh"], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S607
+    return Finding("Fonts", "ok", "a Chinese font is there") if found else Finding("Fonts", "warn", "no Chinese font", "Only reports need one: apt install fonts-noto-cjk")
+
+
+def database() -> list[Finding]:
+    """Whether the database answers and its tables are current."""
+    try:
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "lianfang.site.settings")
+        import django
+
+        django.setup()
+        from django.db import connection
+
+        from lianfang.site import node
+
+        waiting = node.pending()
+    except Exception as error:
+        return [Finding("Database", "fail", f"{type(error).__name__}: {error}"[:300], "Check LIANFANG_DATABASE and that the server runs.")]
+    if waiting:
+        return [Finding("Database", "warn", f"{connection.vendor}: {len(waiting)} table changes are waiting", "Run: lianfang init")]
+    return [Finding("Database", "ok", connection.vendor)]
+
+
+def port() -> Finding:
+    number = int(os.environ.get("PORT", "8000"))
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        busy = probe.connect_ex(("127.0.0.1", number)) == 0
+    return Finding("Port", "warn", f"{number} is in use (perhaps by this node)", "Set PORT to another one if it is not.") if busy else Finding("Port", "ok", f"{number} is free")

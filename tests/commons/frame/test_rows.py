@@ -1,0 +1,135 @@
+"""One row and many: detail, forms, verbs, removal; every guard; what the journal hears."""
+
+from __future__ import annotations
+
+import pytest
+
+from lianfang.commons.frame import journal, pages
+
+from . import stage
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    told = []
+    monkeypatch.setattr(journal, "_recorders", [lambda verb, ref, **rest: told.append((verb, str(ref), rest["actor"].id, rest["detail"]))])
+    return told
+
+
+@pytest.fixture
+def alpha(sheet):
+    return stage.device(name="alpha", score=5, state="closed")
+
+
+def test_the_detail_shows_facts_and_what_higher_rooms_add(as_, alpha, sheet):
+    pages.panel("stage.device.side", title="告警", order=1)(lambda request, row: f"<p>panel of {row.name}</p>")
+    pages.panel("stage.device.side", title="秘密", permission="nobody.has.this")(lambda request, row: "secret panel")
+    page = as_("member").get(f"/stage/device/{alpha.pk}/").content.decode()
+    assert "panel of alpha" in page
+    assert "secret panel" not in page
+    assert '<a href="/stage/device/">设备</a>' in page
+
+
+@pytest.mark.parametrize("path", ["", "change/", "remove/"])
+def test_an_outsider_cannot_tell_a_hidden_row_from_none(as_, alpha, path):
+    hidden = as_("outsider").get(f"/stage/device/{alpha.pk}/{path}")
+    nowhere = as_("outsider").get(f"/stage/device/00000000-0000-7000-8000-000000000000/{path}")
+    assert hidden.status_code == nowhere.status_code == 404
+    assert "alpha" not in hidden.content.decode()
+
+
+@pytest.mark.parametrize(("path", "method"), [("add/", "get"), ("add/", "post"), ("{pk}/change/", "post"), ("{pk}/remove/", "post"), ("export/", "get"), ("import/", "get"), ("import/", "post")])
+def test_a_reader_is_told_which_permission_is_missing(as_, alpha, path, method):
+    answer = getattr(as_("reader"), method)(f"/stage/device/{path.format(pk=alpha.pk)}", {"name": "x"})
+    assert answer.status_code == 403
+    assert "stage.device." in answer.content.decode()
+    assert stage.Device.objects.get().name == "alpha"
+
+
+def test_a_reader_sees_no_button_that_would_refuse(as_, alpha):
+    page = as_("reader").get("/stage/device/").content.decode() + as_("reader").get(f"/stage/device/{alpha.pk}/").content.decode()
+    assert not any(part in page for part in ("/add/", "/import/", "/export/", "/change/", "/remove/", 'name="do"'))
+
+
+def test_a_new_row_belongs_to_who_made_it_and_the_journal_hears(as_, sheet, heard):
+    answer = as_("member").post("/stage/device/add/", {"name": "beta", "level": "4", "state": "active", "score": "7", "guarded": "on"})
+    row = stage.Device.objects.get(name="beta")
+    assert answer["Location"] == f"/stage/device/{row.pk}/"
+    assert (row.organisation, row.territory) == (stage.MEMBER.organisation, stage.MEMBER.path)
+    assert heard == [("stage.device_added", f"stage:device:{row.pk}", "m", {})]
+
+
+def test_what_is_wrong_stands_beside_its_field_and_nothing_is_written(as_, alpha, heard):
+    answer = as_("member").post("/stage/device/add/", {"name": "alpha", "level": "x", "state": "active", "score": "7", "address": "10.0.0.999"})
+    assert answer.status_code == 422
+    page = answer.content.decode()
+    assert page.count('class="error"') == 3
+    assert stage.Device.objects.count() == 1
+    assert not heard
+
+
+def test_a_change_tells_which_fields_differ_and_no_change_tells_nothing(as_, alpha, heard):
+    form = {"name": "alpha", "level": "3", "state": "closed", "score": "9", "guarded": "on"}
+    member = as_("member")
+    member.post(f"/stage/device/{alpha.pk}/change/", form)
+    assert heard == [("stage.device_changed", f"stage:device:{alpha.pk}", "m", {"fields": ["score"]})]
+    member.post(f"/stage/device/{alpha.pk}/change/", form)
+    assert len(heard) == 1
+
+
+def test_removal_asks_first(as_, alpha, heard):
+    member = as_("member")
+    assert "alpha" in member.get(f"/stage/device/{alpha.pk}/remove/").content.decode()
+    assert stage.Device.objects.exists()
+    member.post(f"/stage/device/{alpha.pk}/remove/")
+    assert not stage.Device.objects.exists()
+    assert heard[0][0] == "stage.device_removed"
+
+
+def test_a_verb_on_many_says_what_was_done_and_what_was_not_and_why(as_, sheet):
+    made = [stage.device(name=name, score=score, state="closed") for name, score in (("a", 1), ("b", -1), ("c", 3))]
+    answer = as_("member").post("/stage/device/", {"do": "enable", "row": [str(row.pk) for row in made]}, follow=True)
+    assert stage.Device.objects.filter(state="active").count() == 2
+    page = answer.content.decode()
+    assert "启用：已处理 2 条" in page
+    assert "b: A device below zero stays off" in page
+
+
+def test_a_verb_on_all_takes_what_the_question_finds_in_my_scope_only(as_, sheet):
+    for n in range(60):
+        stage.device(name=f"on-{n}", state="closed")
+    stage.device(name="off", state="closed")
+    other = stage.Device.objects.create(name="on-elsewhere", state="closed", organisation="org-9", territory="00009")
+    as_("member").post("/stage/device/?q=on-", {"do": "enable", "all": "1"})
+    assert stage.Device.objects.filter(state="active").count() == 60
+    other.refresh_from_db()
+    assert other.state == "closed"
+
+
+def test_an_outsiders_choice_of_my_rows_does_nothing(as_, alpha):
+    answer = as_("outsider").post("/stage/device/", {"do": "enable", "row": [str(alpha.pk)]})
+    assert answer.status_code == 422
+    alpha.refresh_from_db()
+    assert alpha.state == "closed"
+
+
+def test_bulk_removal_is_confirmed_with_the_names(as_, sheet):
+    made = [stage.device(name=f"x{n}") for n in range(3)]
+    member, chosen = as_("member"), [str(row.pk) for row in made]
+    page = member.post("/stage/device/", {"do": "remove", "row": chosen}).content.decode()
+    assert all(row.name in page for row in made)
+    assert stage.Device.objects.count() == 3
+    member.post("/stage/device/", {"do": "remove", "row": chosen, "confirm": "1"})
+    assert stage.Device.objects.count() == 0
+
+
+def test_after_a_verb_nobody_is_led_to_another_site(as_, alpha):
+    answer = as_("member").post("/stage/device/", {"do": f"enable:{alpha.pk}", "next": "//evil.example/"})
+    assert answer["Location"] == "/stage/device/"
+    assert as_("member").post("/stage/device/", {"do": f"enable:{alpha.pk}", "next": "/stage/device/?q=a"})["Location"] == "/stage/device/?q=a"
+
+
+def test_a_form_from_elsewhere_is_refused(as_, alpha):
+    answer = as_("member", enforce_csrf_checks=True).post("/stage/device/add/", {"name": "forged"})
+    assert answer.status_code == 403
+    assert not stage.Device.objects.filter(name="forged").exists()

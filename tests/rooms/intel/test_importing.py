@@ -1,0 +1,135 @@
+"""Importing: once is enough, twice changes nothing but validity, what was revoked stays revoked, bytes are kept."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lianfang.commons.jobs import actions as jobs
+from lianfang.commons.ledger import models as ledger
+from lianfang.kernel import clock
+from lianfang.kernel.errors import Conflict, Invalid, Refused
+from lianfang.rooms.intel import actions, models, queries
+from lianfang.rooms.intel.queries import intakes
+from lianfang.rooms.intel.types import Stage, Terms
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+LIST = b"203.0.113.9\nhxxp://bad[.]example/x\n203.0.113.9\nnonsense\n"
+
+
+def bundle(**more):
+    indicator = {
+        "type": "indicator", "spec_version": "2.1", "id": "indicator--8e2e2d2b-17d4-4cbf-938f-98ee46b3cd3f", "created": "2026-11-01T00:00:00.000Z", "modified": "2026-11-01T00:00:00.000Z", "name": "call-back",
+        "pattern": "[domain-name:value = 'bad.example' OR ipv4-addr:value = '203.0.113.9']", "pattern_type": "stix", "valid_from": "2026-11-01T00:00:00Z", "valid_until": "2026-12-01T00:00:00Z",
+        "indicator_types": ["malicious-activity"], "confidence": 80, "revoked": False,
+    }  # fmt: skip
+    odd = json.dumps(indicator | more, indent=1).replace('"revoked": false', '"revoked":   false')
+    return odd, f'{{"type": "bundle", "id": "bundle--0f1e7a8e-6d1b-4c6b-9d8e-0a1b2c3d4e5f", "objects": [{odd}]}}'.encode()
+
+
+def rows():
+    return models.Indicator.objects.order_by("value")
+
+
+def test_a_list_is_taken_in_once(viewers):
+    with clock.frozen(NOON):
+        report = actions.import_list(LIST, source="feed", actor=viewers.member, tags=("scan",))
+    assert (report.read, report.added, report.doubled, report.rejected) == (4, 2, 1, 1)
+    assert [(one.kind, one.value, one.source, one.tags) for one in rows()] == [("ipv4", "203.0.113.9", "feed", ["scan"]), ("url", "http://bad.example/x", "feed", ["scan"])]
+    assert {one.organisation for one in rows()} == {viewers.member.organisation}
+    with clock.frozen(NOON + timedelta(hours=1)):
+        again = actions.import_list(LIST, source="feed", actor=viewers.member)
+    assert (again.added, again.renewed, again.same) == (0, 0, 2)
+    assert ledger.Record.objects.filter(verb="intel.imported").count() == 2
+
+
+def test_importing_again_renews_validity(viewers):
+    with clock.frozen(NOON):
+        actions.import_list(b"bad.example", source="feed", actor=viewers.member, days=30)
+    before = rows().get()
+    with clock.frozen(NOON + timedelta(days=10)):
+        report = actions.import_csv("值,过期时间,标签\nbad.example,2027-01-01,新\n", source="feed", actor=viewers.member)
+    after = rows().get()
+    assert (report.added, report.renewed) == (0, 1)
+    assert before.valid_until < after.valid_until
+    assert after.tags == ["新"]
+    assert after.valid_from == before.valid_from
+
+
+def test_each_source_speaks_for_itself_and_each_organisation_too(viewers):
+    actions.import_list(b"bad.example", source="one", actor=viewers.member)
+    actions.import_list(b"bad.example", source="two", actor=viewers.member)
+    actions.import_list(b"bad.example", source="one", actor=viewers.outsider)
+    assert rows().count() == 3
+    assert queries.watchlist().domains == {"bad.example"}
+
+
+def test_what_a_person_revoked_an_import_does_not_bring_back(viewers):
+    actions.import_list(b"bad.example", source="feed", actor=viewers.member)
+    actions.revoke(rows().get(), actor=viewers.member)
+    actions.import_list(b"bad.example", source="feed", actor=viewers.member, days=365)
+    assert rows().get().revoked
+    assert not queries.watchlist().domains
+
+
+def test_stix_keeps_the_bytes_of_each_object(viewers):
+    odd, content = bundle()
+    with clock.frozen(NOON):
+        report = actions.import_stix(content, source="partner", actor=viewers.member)
+        assert (report.added, report.rejected) == (2, 0)
+        assert queries.watchlist().domains == {"bad.example"}
+    one = rows().get(value="bad.example")
+    assert bytes(one.received.content).decode() == odd
+    assert (one.stix_id, one.confidence, one.note, one.tags) == ("indicator--8e2e2d2b-17d4-4cbf-938f-98ee46b3cd3f", 80, "call-back", ["malicious-activity"])
+    assert models.Received.objects.count() == 1
+
+
+def test_what_its_author_revokes_is_revoked(viewers):
+    with clock.frozen(NOON):
+        actions.import_stix(bundle()[1], source="partner", actor=viewers.member)
+        report = actions.import_stix(bundle(revoked=True, modified="2026-11-02T00:00:00.000Z")[1], source="partner", actor=viewers.member)
+    assert (report.renewed, report.rejected) == (2, 0)
+    assert all(one.revoked for one in rows())
+
+
+def test_who_may_not_add_may_not_import(viewers):
+    with pytest.raises(Refused):
+        actions.import_list(LIST, source="feed", actor=viewers.reader)
+    with pytest.raises(Invalid):
+        actions.import_list(LIST, source=" ", actor=viewers.member)
+
+
+def test_a_worker_takes_a_delivery_in(viewers):
+    row = actions.upload("list.txt", LIST, form="auto", terms=Terms("feed"), actor=viewers.member)
+    assert (row.form, row.stage, intakes.content(row)) == ("list", Stage.DRAFT, LIST)
+    actions.start(row, actor=viewers.member)
+    with pytest.raises(Conflict):
+        actions.start(row, actor=viewers.member)
+    jobs.work(once=True)
+    row.refresh_from_db()
+    assert (row.stage, row.percent, row.added, row.doubled, row.rejected) == (Stage.DONE, 100, 2, 1, 1)
+    assert models.IntakePart.objects.count() == 0
+    assert [(one.line, one.raw, one.said.code) for one in intakes.rejects(row)] == [(4, "nonsense", "unknown")]
+    assert ledger.Record.objects.filter(verb="intel.imported", actor=viewers.member.id).exists()
+
+
+def test_a_delivery_that_cannot_be_read_says_so(viewers):
+    row = actions.upload("x.csv", b"what\nbad.example\n", form="csv", terms=Terms("feed"), actor=viewers.member)
+    actions.start(row, actor=viewers.member)
+    jobs.work(once=True)
+    row.refresh_from_db()
+    assert row.stage == Stage.FAILED
+    assert "No column holds the values" in row.trouble
+
+
+def test_drafts_are_forgotten(viewers):
+    with clock.frozen(NOON):
+        actions.upload("list.txt", LIST, form="auto", terms=Terms("feed"), actor=viewers.member)
+    with clock.frozen(NOON + timedelta(days=2)):
+        assert actions.sweep() == 1
+    assert models.IntakePart.objects.count() == 0
+
+
+def test_a_long_list_is_taken_in_parts(viewers):
+    report = actions.import_list("\n".join(f"host-{n}.bad.example" for n in range(1_203)), source="feed", actor=viewers.member)
+    assert (report.read, report.added) == (1_203, 1_203)

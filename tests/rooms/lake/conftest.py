@@ -1,0 +1,109 @@
+"""A lake of its own for each test, in a small real tree of organisations, with the same three people as everywhere."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from lianfang.commons.people import actions as people_actions
+from lianfang.commons.people import models as people_models
+from lianfang.commons.people import queries as people_queries
+from lianfang.kernel.labels import DataLevel
+from lianfang.kernel.viewer import SYSTEM
+from lianfang.rooms.lake import actions, queries
+from lianfang.rooms.lake.actions import receiving
+from lianfang.rooms.lake.types import Question
+
+
+@pytest.fixture
+def home(settings, tmp_path):
+    """A node's folder of its own."""
+    settings.HOME = tmp_path
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    people_queries.forget_keys()
+    receiving.forget_doors()
+    yield tmp_path
+    receiving.seal()
+
+
+@pytest.fixture
+def tree(db, home):
+    """centre ⊃ (east ⊃ harbour, west ⊃ mill)."""
+    people_actions.found("Sector centre")
+    root = people_models.Organisation.objects.get(parent=None)
+
+    def below(name, parent):
+        return people_actions.create_organisation(name, parent=parent, actor=SYSTEM).id
+
+    east, west = below("east", root.pk), below("west", root.pk)
+    return SimpleNamespace(root=str(root.pk), east=east, west=west, harbour=below("harbour", east), mill=below("mill", west))
+
+
+@pytest.fixture
+def users(tree):
+    """A member of the organisation, a colleague from the unit above, an outsider who may see nothing of it."""
+
+    def make(name, organisation, role="administrator"):
+        person = people_actions.create_user(name, name=name.title(), organisation=organisation, actor=SYSTEM).person
+        people_actions.grant(person.id, role=role, over=organisation, actor=SYSTEM)
+        user = people_models.User.objects.get(pk=person.id)
+        user.must_change_password = False
+        user.save()
+        return user
+
+    return SimpleNamespace(member=make("member", tree.harbour), colleague=make("colleague", tree.east), outsider=make("outsider", tree.mill))
+
+
+@pytest.fixture
+def viewers(users):
+    """The same three as viewers."""
+    return SimpleNamespace(**{name: people_queries.viewer_of(user) for name, user in vars(users).items()})
+
+
+@pytest.fixture
+def source(viewers):
+    """An HTTP source of the member's organisation."""
+    actions.create_source("edr", codec="json", actor=viewers.member)
+    return "edr"
+
+
+@pytest.fixture
+def put(source, viewers):
+    """``put(row, …)``: receive JSON rows into the source and store them."""
+
+    def put(*rows, source=source, actor=viewers.member, **more):
+        ref = actions.receive(source, [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows], actor=actor, **more)
+        actions.drain()
+        return ref
+
+    return put
+
+
+def sysmon(n: int = 1, *, at: datetime | None = None, **more) -> dict:
+    """A process creation as Sysmon writes it."""
+    moment = at or datetime.now(UTC)
+    return {
+        "Channel": "Microsoft-Windows-Sysmon/Operational", "EventID": 1, "Computer": f"pc-{n:02d}.harbour.example", "UtcTime": f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}",
+        "Image": r"C:\Windows\System32\whoami.exe", "CommandLine": f"whoami /all {n}", "User": r"HARBOUR\li", "ProcessId": str(1000 + n), "ParentImage": r"C:\Windows\System32\cmd.exe", **more,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def last_hour():
+    """A question about the last hour and a little ahead."""
+
+    def ask(**more):
+        now = datetime.now(UTC)
+        return Question(now - timedelta(hours=1), now + timedelta(minutes=5), **more)
+
+    return ask
+
+
+@pytest.fixture
+def all_events(last_hour):
+    """Everything the node holds of the last hour, for whoever may see all."""
+    return lambda **more: queries.search(last_hour(limit=500, **more), viewer=SYSTEM).events
+
+
+CLEARED = DataLevel.L4

@@ -1,0 +1,121 @@
+"""The command line does what it says, speaks JSON to scripts, and ends with a meaningful code."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.xdist_group("console")  # one home, asked again and again
+
+
+class Console:
+    """Somebody typing on the node's machine."""
+
+    def __init__(self, home: Path):
+        self.environment = {**os.environ, "LIANFANG_HOME": str(home), "PYTHONPATH": str(ROOT / "src"), "PORT": "1", "COLUMNS": "200"}
+        self.environment.pop("LIANFANG_ROOMS", None)
+
+    def __call__(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run([sys.executable, "-m", "lianfang.site", *arguments], env=self.environment, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done
+
+    def json(self, *arguments: str, code: int = 0):
+        return json.loads(self(*arguments, "--json", code=code).stdout)
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory):
+    return Console(tmp_path_factory.mktemp("cli") / "home")
+
+
+@pytest.fixture(scope="module")
+def node(console):
+    first = console.json("init")
+    assert first["fresh"]
+    assert first["user"] == "admin"
+    return first
+
+
+def test_help_names_every_verb(console):
+    words = console("--help").stdout
+    assert all(verb in words for verb in ("up", "init", "web", "worker", "ingest", "query", "doctor", "rules", "ledger", "people", "source", "sample"))
+
+
+def test_a_node_that_is_not_there_says_what_to_do(tmp_path):
+    answer = Console(tmp_path / "nowhere")("query", "SELECT 1", code=6)
+    assert "lianfang init" in answer.stderr
+
+
+def test_init_again_changes_nothing_and_gives_no_password(console, node):
+    again = console.json("init")
+    assert not again["fresh"]
+    assert again["password"] is None
+
+
+def test_doctor_looks_at_everything(console, node):
+    findings = console.json("doctor")
+    assert {finding["name"] for finding in findings} >= {"Python", "Home", "Disk", "Matcher", "Front end", "Database", "Port"}
+    assert all(finding["todo"] for finding in findings if finding["state"] != "ok")
+
+
+@pytest.mark.covers("D05")
+def test_files_are_read_stored_and_can_be_asked(console, node, tmp_path):
+    log = tmp_path / "auth.log"
+    log.write_text("".join(f"Nov 20 08:00:{second:02d} gate-1 sshd[77]: Failed password for root from 203.0.113.9 port 4{second:02d}22 ssh2\n" for second in range(30)), "utf-8")
+    with zipfile.ZipFile(tmp_path / "web.zip", "w") as archive:
+        archive.writestr("access.json", '{"time":"2026-11-20T08:00:00Z","remote_addr":"203.0.113.9","request_method":"GET","request_uri":"/index.html","status":200}\n{broken\n')
+    report = console.json("ingest", str(log), str(tmp_path / "web.zip"), "--source", "desk", code=1)
+    assert (report["files"], report["rejects"]) == (2, 1)
+    rows = console.json("query", "SELECT src_ip, count(*) AS n FROM events GROUP BY 1 ORDER BY 2 DESC")
+    assert rows[0] == {"src_ip": "203.0.113.9", "n": 31}
+
+
+def test_a_question_that_is_none_is_answered_with_words(console, node):
+    assert "one SELECT" in console("query", "DROP TABLE events", code=4).stderr
+    assert console("query", "SELECT * FROM '/etc/passwd'", code=3).stderr
+
+
+def test_a_path_that_is_not_there(console, node):
+    assert "no" in console("ingest", "/nowhere/at/all.log", code=5).stderr
+
+
+def test_the_starter_pack_is_installed_listed_and_proves_itself(console, node):
+    rules = console.json("rules", "list")
+    assert len(rules) >= 60
+    assert {"windows", "linux"} <= {str(rule.get("logsource")) and rule["logsource"].split("/")[0] for rule in rules if rule.get("logsource")} or len(rules) >= 60
+    report = console.json("rules", "test")
+    assert report["rules"] == len(rules)
+    assert report["samples"] >= 2 * len(rules)
+    assert report["failures"] == []
+
+
+def test_a_pack_with_a_broken_rule_installs_the_others_and_names_it(console, node, tmp_path):
+    (tmp_path / "good.yml").write_text("title: Good\nid: 0b52b4f0-6f5e-4c1f-9d11-0d3c36a5e001\nlogsource: {product: windows, category: process_creation}\ndetection: {a: {Image|endswith: '\\x.exe'}, condition: a}\nlevel: low\n", "utf-8")
+    (tmp_path / "bad.yml").write_text("title: Bad\nid: 0b52b4f0-6f5e-4c1f-9d11-0d3c36a5e002\nlogsource: {product: windows}\ndetection: {a: {Image|endswith: x}, condition: b}\n", "utf-8")
+    pack = console.json("rules", "install", str(tmp_path))
+    assert pack["rules"] == 1
+    assert [Path(problem["path"]).name for problem in pack["problems"]] == ["bad.yml"]
+
+
+def test_the_record_of_all_this_is_intact(console, node):
+    verdict = console.json("ledger", "verify")
+    assert verdict["ok"]
+    assert verdict["records"] > 3
+
+
+def test_a_source_and_its_key_are_made_together(console, node):
+    key = console.json("source", "add", "firewall-1")
+    assert key["url"].endswith("/api/lake/ingest/firewall-1")
+    assert len(key["secret"]) >= 32
+
+
+def test_an_account_gets_a_new_password(console, node):
+    assert "One-time password for admin" in console("people", "reset-password", "admin").stdout
+    console("people", "reset-password", "nobody-here", code=5)

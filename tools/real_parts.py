@@ -1,0 +1,227 @@
+"""Real servers for tests: PostgreSQL and MariaDB of their own, on private ports, in a folder that vanishes with them.
+
+    python tools/real_parts.py install          apt-get what is missing (needs root)
+    python tools/real_parts.py start            start both, print LIANFANG_DATABASE addresses, go on running
+    python tools/real_parts.py stop             stop them and remove their folder
+    python tools/real_parts.py run -- COMMAND   install, start, run COMMAND with LIANFANG_POSTGRESQL and LIANFANG_MARIADB set, stop
+
+The servers listen on 127.0.0.1 only, write without fsync (their data is worth nothing), and never touch a server that the
+machine already runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+FOLDER = Path(os.environ.get("LIANFANG_PARTS", Path(tempfile.gettempdir()) / f"lianfang-parts-{os.getuid()}"))
+PACKAGES = {"postgresql": "initdb", "mariadb-server": "mariadbd", "chromium": "chromium", "fonts-wqy-microhei": "/usr/share/fonts/truetype/wqy"}
+"""Debian package → the program (or the path) that tells that it is here."""
+NAME = "lianfang"
+
+
+def say(text: str) -> None:
+    print(f"real parts: {text}", file=sys.stderr, flush=True)
+
+
+def program(name: str) -> str:
+    """Where a server's program lies; Debian keeps PostgreSQL's out of PATH."""
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/bin")
+    places = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
+    if not found and not places:
+        raise SystemExit(f"real parts: {name} is not here; run: python tools/real_parts.py install")
+    return str(places[-1] if places else found)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def run(command: list[str], *, user: str = "") -> subprocess.CompletedProcess[str]:
+    """A command, as another user where servers refuse to run as root."""
+    as_user = ["runuser", "-u", user, "--"] if user and os.getuid() == 0 else []
+    done = subprocess.run([*as_user, *command], capture_output=True, text=True, cwd="/")
+    if done.returncode:
+        raise SystemExit(f"real parts: {' '.join(command)}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def owned(folder: Path, user: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.getuid() == 0:
+        shutil.chown(folder, user, user)
+    folder.chmod(0o700)
+    return folder
+
+
+@dataclass(frozen=True)
+class Part:
+    """One server: how to start it on a port, how to stop it, and the address it then has."""
+
+    variable: str
+    user: str
+    start: Callable[[Path, int, str], None]
+    stop: Callable[[Path, str], None]
+    address: str
+
+
+def start_postgresql(folder: Path, port: int, user: str) -> None:
+    data = owned(folder / "data", user)
+    run([program("initdb"), "-D", str(data), "-U", NAME, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"], user=user)
+    settings = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=60 -c shared_buffers=64MB"
+    run([program("pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", settings, "start"], user=user)
+    run([program("createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", NAME, NAME], user=user)
+
+
+def stop_postgresql(folder: Path, user: str) -> None:
+    run([program("pg_ctl"), "-D", str(folder / "data"), "-m", "immediate", "stop"], user=user)
+
+
+def start_mariadb(folder: Path, port: int, user: str) -> None:
+    data, sock = owned(folder / "data", user), folder / "socket"
+    run([program("mariadb-install-db"), "--no-defaults", f"--datadir={data}", f"--user={user}", "--auth-root-authentication-method=normal", "--skip-test-db"])
+    settings = ["--no-defaults", f"--datadir={data}", f"--port={port}", f"--socket={sock}", f"--pid-file={folder / 'pid'}", f"--log-error={folder / 'log'}", f"--user={user}"]
+    light = ["--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=128M", "--sync-binlog=0", "--skip-name-resolve", "--character-set-server=utf8mb4"]
+    subprocess.Popen([program("mariadbd"), *settings, *light], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(port, folder / "log")
+    sql = f"CREATE DATABASE {NAME} CHARACTER SET utf8mb4; CREATE USER '{NAME}'@'%' IDENTIFIED BY '{NAME}'; GRANT ALL ON *.* TO '{NAME}'@'%';"
+    run([program("mariadb"), "--no-defaults", f"--socket={sock}", "-uroot", "-e", sql])
+
+
+def stop_mariadb(folder: Path, user: str) -> None:
+    run([program("mariadb-admin"), "--no-defaults", f"--socket={folder / 'socket'}", "-uroot", "shutdown"])
+
+
+PARTS = {
+    "postgresql": Part("LIANFANG_POSTGRESQL", "postgres", start_postgresql, stop_postgresql, f"postgresql://{NAME}@127.0.0.1:{{port}}/{NAME}"),
+    "mariadb": Part("LIANFANG_MARIADB", "mysql", start_mariadb, stop_mariadb, f"mysql://{NAME}:{NAME}@127.0.0.1:{{port}}/{NAME}"),
+}
+
+
+def wait_for(port: int, log: Path, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise SystemExit(f"real parts: nothing listens on {port}\n{log.read_text()[-2000:] if log.exists() else ''}")
+
+
+def install() -> None:
+    """Install what is missing, with the machine's own package manager, without starting its services."""
+    missing = [package for package, sign in PACKAGES.items() if not _here(sign)]
+    if not missing:
+        return
+    if not shutil.which("apt-get") or os.getuid():
+        raise SystemExit(f"real parts: please install {', '.join(missing)} (only root on Debian or Ubuntu is done for you)")
+    say(f"installing {', '.join(missing)}")
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    for command in (["apt-get", "-qq", "update"], ["apt-get", "-qq", "install", "--no-install-recommends", "-y", *missing]):
+        if subprocess.run(command, env=quiet, stdout=subprocess.DEVNULL).returncode:
+            raise SystemExit(f"real parts: {' '.join(command)} failed")
+
+
+def _here(sign: str) -> bool:
+    if sign.startswith("/"):
+        return Path(sign).exists()
+    try:
+        return bool(program(sign))
+    except SystemExit:
+        return False
+
+
+def start(home: Path = FOLDER) -> dict[str, str]:
+    """Start every part that is not running yet; returns the environment that names them."""
+    addresses = {}
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o755)
+    for name, part in PARTS.items():
+        folder, noted = home / name, home / f"{name}.address"
+        if not noted.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            owned(folder, part.user)
+            part.start(folder, port := free_port(), part.user)
+            noted.write_text(part.address.format(port=port))
+        addresses[part.variable] = noted.read_text()
+    return addresses
+
+
+def stop(home: Path = FOLDER) -> None:
+    """Stop what ``start`` started, and remove its data."""
+    for name, part in PARTS.items():
+        if (home / f"{name}.address").exists():
+            try:
+                part.stop(home / name, part.user)
+            except SystemExit as failure:
+                say(str(failure))
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def fresh_database(address: str) -> Iterator[str]:
+    """An empty database on the server at ``address``, dropped afterwards; gives its address. SQLite: a file in a folder."""
+    if address.startswith("sqlite"):
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"sqlite:///{folder}/node.sqlite3"
+        return
+    parts = urlsplit(address)
+    name = f"lianfang_{os.getpid()}_{os.urandom(4).hex()}"
+    _sql(address, f"CREATE DATABASE {name}")
+    try:
+        yield urlunsplit(parts._replace(path=f"/{name}"))
+    finally:
+        _sql(address, f"DROP DATABASE {name}{' WITH (FORCE)' if parts.scheme == 'postgresql' else ''}")
+
+
+def _sql(address: str, statement: str) -> None:
+    parts = urlsplit(address)
+    if parts.scheme == "postgresql":
+        import psycopg
+
+        connection = psycopg.connect(address, autocommit=True)
+    else:
+        import pymysql
+
+        connection = pymysql.connect(host=parts.hostname, port=parts.port or 3306, user=parts.username, password=parts.password or "", autocommit=True)
+    with connection:
+        connection.cursor().execute(statement)
+
+
+def main(arguments: list[str]) -> int:
+    verb, *rest = arguments or [""]
+    if verb == "install":
+        install()
+    elif verb == "start":
+        for variable, address in start().items():
+            print(f"export {variable}={address}")
+    elif verb == "stop":
+        stop()
+    elif verb == "run" and rest[:1] == ["--"] and rest[1:]:
+        install()
+        home = Path(tempfile.mkdtemp(prefix="lianfang-parts-"))  # its own: nobody else's servers are stopped with it
+        try:
+            return subprocess.run(rest[1:], env={**os.environ, **start(home)}).returncode
+        finally:
+            stop(home)
+    else:
+        print(__doc__)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
