@@ -6,6 +6,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The suite says the same of the same code each time; HYPOTHESIS_PROFILE=explore looks for new counterexamples.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 _home = tempfile.mkdtemp(prefix="lianfang-test-")
 os.environ["LIANFANG_HOME"] = _home

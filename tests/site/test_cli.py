@@ -65,13 +65,19 @@ def test_doctor_looks_at_everything(console, node):
     assert all(finding["todo"] for finding in findings if finding["state"] != "ok")
 
 
-@pytest.mark.covers("D05")
-def test_files_are_read_stored_and_can_be_asked(console, node, tmp_path):
+@pytest.fixture(scope="module")
+def report(console, node, tmp_path_factory):
+    """What the node said of two files: a log, and a zip with a good and a broken line."""
+    tmp_path = tmp_path_factory.mktemp("files")
     log = tmp_path / "auth.log"
     log.write_text("".join(f"Nov 20 08:00:{second:02d} gate-1 sshd[77]: Failed password for root from 203.0.113.9 port 4{second:02d}22 ssh2\n" for second in range(30)), "utf-8")
     with zipfile.ZipFile(tmp_path / "web.zip", "w") as archive:
         archive.writestr("access.json", '{"time":"2026-11-20T08:00:00Z","remote_addr":"203.0.113.9","request_method":"GET","request_uri":"/index.html","status":200}\n{broken\n')
-    report = console.json("ingest", str(log), str(tmp_path / "web.zip"), "--source", "desk", code=1)
+    return console.json("ingest", str(log), str(tmp_path / "web.zip"), "--source", "desk", code=1)
+
+
+@pytest.mark.covers("D05")
+def test_files_are_read_stored_and_can_be_asked(console, report):
     assert (report["files"], report["rejects"]) == (2, 1)
     rows = console.json("query", "SELECT src_ip, count(*) AS n FROM events GROUP BY 1 ORDER BY 2 DESC")
     assert rows[0] == {"src_ip": "203.0.113.9", "n": 31}
@@ -104,7 +110,7 @@ def test_a_pack_with_a_broken_rule_installs_the_others_and_names_it(console, nod
     assert [Path(problem["path"]).name for problem in pack["problems"]] == ["bad.yml"]
 
 
-def test_the_record_of_all_this_is_intact(console, node):
+def test_the_record_of_all_this_is_intact(console, report):
     verdict = console.json("ledger", "verify")
     assert verdict["ok"]
     assert verdict["records"] > 3

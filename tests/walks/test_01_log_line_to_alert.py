@@ -79,15 +79,21 @@ def test_the_alert_shows_rule_author_evidence_and_the_raw_line(newcomer, alert):
         assert words in page.text, f"the page does not show {words}"
 
 
-@pytest.mark.covers("O16")
-def test_the_analyst_works_on_it_and_closes_it_with_a_verdict(newcomer, alert):
+@pytest.fixture(scope="module")
+def closed(newcomer, alert):
+    """The operator's alert after an analyst's work; the address of its verbs."""
     newcomer.get("/respond/alerts/")
     verbs = f"/api/respond/alerts/{alert['id']}"
     for verb, given in (("acknowledge", {}), ("start", {}), ("close", {"verdict": "true_positive", "comment": "Confirmed with the owner of the host."})):
         answer = newcomer.tell(f"{verbs}/{verb}/", given)
         assert answer.status_code == 200, f"{verb}: {answer.text}"
-    assert newcomer.ask(f"{verbs}/whole/")["state"] == "closed"
-    assert newcomer.tell(f"{verbs}/acknowledge/", {}).status_code == 409
+    return verbs
+
+
+@pytest.mark.covers("O16")
+def test_the_analyst_works_on_it_and_closes_it_with_a_verdict(newcomer, closed):
+    assert newcomer.ask(f"{closed}/whole/")["state"] == "closed"
+    assert newcomer.tell(f"{closed}/acknowledge/", {}).status_code == 409
 
 
 def test_what_cannot_be_read_waits_among_the_rejects(node, newcomer, posted):
@@ -99,7 +105,7 @@ def test_what_cannot_be_read_waits_among_the_rejects(node, newcomer, posted):
 
 
 @pytest.mark.covers("P01", "W01")
-def test_the_auditor_finds_every_step_and_nothing_was_changed(node, newcomer, alert):
+def test_the_auditor_finds_every_step_and_nothing_was_changed(node, newcomer, closed):
     def verbs():
         return {row["verb"] for row in newcomer.ask("/api/ledger/records/", limit=200)["items"]}
 

@@ -109,7 +109,7 @@ def test_caches_that_hold_almost_nothing_cost_no_hits(monkeypatch):
         examiner = Examiner(with_clues(), cache_bytes=cache_bytes)
         assert [examiner.json_lines(lines(rows)), examiner.rows(rows)] == [expected] * 2
         assert [hit for start in range(0, 1200, 60) for hit in shifted(examiner.arrow(table(rows[start : start + 60])), start)] == expected
-        assert examiner.stats().turns > 5
+        assert examiner.stats().turns >= 3
 
 
 def shifted(hits, start: int) -> list:

@@ -43,6 +43,9 @@ def answers(atom: Atom, text: str) -> list[bool]:
 @example("^a$", "(?m)", "b\na\n")
 @example("k", "(?i)", "\u212a")
 @example("(?:a|)$", "", "")
+@example("^(?:a)*$", "(?m)", "0\n")
+@example("(?i:a|S|k)", "", "ſ")
+@example("(?i:a|[s]|[K])", "", "\u212a")
 def test_a_regular_expression_is_read_alike_by_all(expression, flags, text):
     try:
         re.compile(flags + expression)
@@ -90,6 +93,14 @@ def test_vectorscan_gives_to_re2_what_is_too_large_for_it():
     again = vectorscan.Scanner(atoms, serialised=scanner.serialise())
     for text, numbers in ((b"xabc", {1, 2}), (b"abbc", {2}), (b"ab", set())):
         assert set(scanner.scan(text)) == set(again.scan(text)) == numbers
+
+
+def test_repeats_within_repeats_go_to_re2_before_vectorscan_labours_at_them():
+    nested = Atom("f", "re", r"\$\{(?:\$\{[^}]{0,30}:?-?)?j(?:[^:]{0,40})n[^:]{0,40}d[^:]{0,40}i[^:]{0,90}:")
+    scanner = vectorscan.Scanner([(1, nested), (2, Atom("f", "contains", "abc"))])
+    assert scanner.refused == {0}
+    assert set(scanner.scan(b"x${j--n--d--i--:abc")) == {1, 2}
+    assert set(scanner.scan(b"x${j--n--d--abc")) == {2}
 
 
 def test_portable_patterns_compile_in_both():

@@ -107,10 +107,15 @@ def portable(pattern: str) -> str:
 def _one(code: int, *, fold: bool) -> str:
     char = chr(code)
     if char.isascii() and char.isalpha():
-        return f"[{char.upper()}{char.lower()}]" if fold else char
+        return _alone(f"[{char.upper()}{char.lower()}]", char) if fold else char
     if char.isascii():
         return char if char.isdigit() else f"\\x{code:02x}"
     return f"\\x{{{code:x}}}"
+
+
+def _alone(written: str, char: str) -> str:
+    """RE2, joining alternatives of one character each, would give k and s their Unicode case (the Kelvin sign, ſ) again; a repeat keeps them apart."""
+    return f"(?:{written}{{1}})" if char in "KkSs" else written
 
 
 def _fold(ranges: Ranges) -> Ranges:
@@ -139,7 +144,8 @@ _SHORTHANDS: dict[str, Ranges] = {
 
 def _class(ranges: Ranges, *, negated: bool = False) -> str:
     body = "".join(f"\\x{{{lo:x}}}" if lo == hi else f"\\x{{{lo:x}}}-\\x{{{hi:x}}}" for lo, hi in sorted(ranges))
-    return f"[{'^' if negated else ''}{body}]"
+    written = f"[{'^' if negated else ''}{body}]"
+    return _alone(written, chr(ranges[0][0])) if len(ranges) == 2 and all(lo == hi for lo, hi in ranges) else written
 
 
 class _Writer:

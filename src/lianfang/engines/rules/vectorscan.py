@@ -1,7 +1,8 @@
 """All text patterns of one field in one Vectorscan database: one pass over a value names every pattern in it.
 
 Literals and wildcards are matched byte-wise (a pattern without case is then ASCII-insensitive by construction); regular
-expressions in UTF-8 mode, in the portable dialect. What Vectorscan refuses for its size runs on RE2 beside it.
+expressions in UTF-8 mode, in the portable dialect. What Vectorscan refuses, reads otherwise or compiles too slowly runs on
+RE2 beside it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ _BYTES = int(_BASE | hyperscan.HS_FLAG_DOTALL)
 _UTF8 = int(_BASE | hyperscan.HS_FLAG_UTF8)
 _CASELESS = int(hyperscan.HS_FLAG_CASELESS)
 _TOGETHER = 96
+_OTHERWISE = b"(?m:^)"
+"""Vectorscan, as PCRE, sees no beginning of a line after a newline that ends the text; Python and RE2 do."""
+_LARGE = 2_000
+"""Instructions of RE2's program. Repeats within repeats grow past it, and Vectorscan then compiles for seconds, or refuses after them."""
 
 
 @cache
@@ -69,6 +74,17 @@ def _compile(expressions: list[Expression]) -> hyperscan.Database | None:
     return database
 
 
+def _suits(expression: Expression) -> bool:
+    """Whether Vectorscan should be asked at all; RE2 answers for what does not suit, if it can."""
+    if not expression.flags & hyperscan.HS_FLAG_UTF8:
+        return True
+    try:
+        size = re2.compile(expression.text.decode()).programsize
+    except re2.error:
+        return True
+    return size <= _LARGE and _OTHERWISE not in expression.text
+
+
 def _accepted(expression: Expression) -> bool:
     try:
         _compile([expression])
@@ -101,10 +117,11 @@ class Scanner:
 
     @staticmethod
     def _build(expressions: list[Expression]) -> tuple[hyperscan.Database | None, frozenset[int]]:
+        refused = frozenset(at for at, expression in enumerate(expressions) if not _suits(expression))
         try:
-            return _compile(expressions), frozenset()
+            return _compile([expression for at, expression in enumerate(expressions) if at not in refused]), refused
         except hyperscan.error:
-            refused = frozenset(at for at, expression in enumerate(expressions) if not _accepted(expression))
+            refused |= {at for at, expression in enumerate(expressions) if at not in refused and not _accepted(expression)}
             return _compile([expression for at, expression in enumerate(expressions) if at not in refused]), refused
 
     def _listener(self) -> Callable[[int, int, int, int, object], None]:
