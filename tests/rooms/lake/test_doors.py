@@ -69,6 +69,9 @@ def wait_for(condition, seconds=10.0):
     assert condition()
 
 
+PADDING = b"x" * 1000
+
+
 def test_tcp_stops_reading_while_the_node_is_busy_and_loses_nothing():
     got, busy = [], threading.Event()
     busy.set()
@@ -83,8 +86,8 @@ def test_tcp_stops_reading_while_the_node_is_busy_and_loses_nothing():
         sender.settimeout(0.5)
         sent = 0
         try:
-            while sent < 200_000:
-                sender.sendall(b"<1>line %d\n" % sent)
+            while sent < 200_000:  # some 200 MB: more than the system's own buffers ever hold
+                sender.sendall(b"<1>line %d %s\n" % (sent, PADDING))
                 sent += 1
         except TimeoutError:
             pass
@@ -94,7 +97,7 @@ def test_tcp_stops_reading_while_the_node_is_busy_and_loses_nothing():
         wait_for(lambda: len(got) >= sent - 1)
     wait_for(lambda: len(got) >= sent)
     door.close()
-    assert got[:sent] == [b"<1>line %d" % n for n in range(sent)]
+    assert got[:sent] == [b"<1>line %d %s" % (n, PADDING) for n in range(sent)]
 
 
 def test_udp_counts_what_it_had_to_drop():
