@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from django import forms
+from django.conf import settings
 
-from lianfang.commons.frame import journal, pages
+from lianfang.commons.frame import journal, pages, sheets
+from lianfang.commons.frame.sheets import differences
+from lianfang.kernel.errors import Conflict
 
 from . import stage
 
@@ -56,7 +60,8 @@ def test_a_new_row_belongs_to_who_made_it_and_the_journal_hears(as_, sheet, hear
     row = stage.Device.objects.get(name="beta")
     assert answer["Location"] == f"/stage/device/{row.pk}/"
     assert (row.organisation, row.territory) == (stage.MEMBER.organisation, stage.MEMBER.path)
-    assert heard == [("stage.device_added", f"stage:device:{row.pk}", "m", {})]
+    given = {"name": "beta", "address": "", "level": "4", "state": "active", "score": "7", "guarded": "true", "seen": ""}
+    assert heard == [("stage.device_added", f"stage:device:{row.pk}", "m", {"after": given})]
 
 
 def test_what_is_wrong_stands_beside_its_field_and_nothing_is_written(as_, alpha, heard):
@@ -68,13 +73,61 @@ def test_what_is_wrong_stands_beside_its_field_and_nothing_is_written(as_, alpha
     assert not heard
 
 
-def test_a_change_tells_which_fields_differ_and_no_change_tells_nothing(as_, alpha, heard):
-    form = {"name": "alpha", "level": "3", "state": "closed", "score": "9", "guarded": "on"}
+def test_a_change_tells_before_and_after_and_no_change_tells_nothing(as_, alpha, heard):
+    form = {"name": "alpha", "level": "3", "state": "closed", "score": "9", "guarded": "on", "address": "10.0.0.7"}
     member = as_("member")
     member.post(f"/stage/device/{alpha.pk}/change/", form)
-    assert heard == [("stage.device_changed", f"stage:device:{alpha.pk}", "m", {"fields": ["score"]})]
+    assert heard == [("stage.device_changed", f"stage:device:{alpha.pk}", "m", {"before": {"address": "", "score": "5"}, "after": {"address": "10.0.0.7", "score": "9"}})]
     member.post(f"/stage/device/{alpha.pk}/change/", form)
     assert len(heard) == 1
+
+
+def test_the_api_tells_before_and_after_too(as_, sheet, heard):
+    client = as_("member")
+    made = client.post("/api/stage/device/", {"name": "beta", "score": 3}, content_type="application/json").json()
+    client.patch(f"/api/stage/device/{made['id']}/", {"guarded": False}, content_type="application/json")
+    client.delete(f"/api/stage/device/{made['id']}/")
+    added, changed, removed = (detail for _verb, _ref, _who, detail in heard)
+    assert added["after"]["score"] == "3"
+    assert changed == {"before": {"guarded": "true"}, "after": {"guarded": "false"}}
+    assert removed["before"] == {**added["after"], "guarded": "false"}
+
+
+def test_what_is_sensitive_is_named_and_never_shown_and_long_values_are_cut(as_, sheet, alpha, heard, monkeypatch):
+    monkeypatch.setattr(sheet, "sensitive", ("address",))
+    monkeypatch.setattr(differences, "LONGEST", 8)
+    member = as_("member")
+    member.post(f"/stage/device/{alpha.pk}/change/", {"name": "a long name for a device", "level": "3", "state": "closed", "score": "5", "guarded": "on", "address": "10.0.0.7"})
+    member.post("/stage/device/", {"do": "remove", "row": [str(alpha.pk)], "confirm": "1"})
+    changed, removed = (detail for _verb, _ref, _who, detail in heard)
+    assert changed == {"before": {"name": "alpha"}, "after": {"name": "a long n…"}, "withheld": ["address"]}
+    assert "address" not in removed["before"]
+    assert removed["withheld"] == ["address"]
+    assert "10.0.0.7" not in str(heard)
+
+
+def test_what_is_typed_unseen_is_withheld_without_being_marked(sheet):
+    class Hidden(sheets.SheetForm):
+        class Meta:
+            model, fields, widgets = stage.Device, ("name",), {"name": forms.PasswordInput}
+
+    sheet.form = Hidden
+    assert differences.secrets(sheet) == {"name"}
+
+
+def test_a_misspelt_sensitive_field_is_refused():
+    with pytest.raises(Conflict, match="passwort"):
+        sheets.Sheet(model=stage.Device, columns=("name",), sensitive=("passwort",))
+
+
+@pytest.mark.skipif("ledger" not in settings.ROOMS, reason="the audit page is of ledger")
+def test_the_audit_page_shows_what_a_form_changed(as_, alpha, rf):
+    from lianfang.commons.ledger import models, pages
+
+    as_("member").post(f"/stage/device/{alpha.pk}/change/", {"name": "gamma", "level": "3", "state": "closed", "score": "5", "guarded": "on"})
+    shown = pages.what_changed(rf.get("/"), models.Record.objects.get(verb="stage.device_changed"))
+    assert "alpha" in shown
+    assert "gamma" in shown
 
 
 def test_removal_asks_first(as_, alpha, heard):

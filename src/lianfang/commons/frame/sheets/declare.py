@@ -98,6 +98,7 @@ class Sheet:
     ``create(values, *, actor)``, ``change(row, values, *, actor)``, ``remove(row, *, actor)`` replace the default verbs
     (save, tell the journal, one transaction); ``False`` takes one away. ``rows(viewer)`` replaces ``objects.seen_by``
     and is required where the model is not ``Scoped``. ``fields``: what the form and the import write; none: read only.
+    ``sensitive``: fields whose values no record of the journal shows.
     """
 
     model: type[models.Model]
@@ -106,6 +107,7 @@ class Sheet:
     filters: Sequence[str | Filter] = ()
     search: Sequence[str] = ()
     fields: Sequence[str] = ()
+    sensitive: Sequence[str] = ()
     order: str = ""
     nav: Nav | None = None
     verbs: Sequence[Verb] = ()
@@ -136,6 +138,8 @@ class Sheet:
         self.order = self.order or "-pk"
         if self.rows is None and not issubclass(self.model, Scoped):
             raise Conflict(f"{meta.label} has no scope", why="Its rows belong to no organisation, so everybody would see them.", todo="Give the sheet rows=function(viewer).")
+        if unknown := [name for name in self.sensitive if self.model_field(name) is None]:
+            raise Conflict(f"{meta.label} has no field {', '.join(unknown)}", why="A misspelt name would show what should stay hidden.", todo="Correct sensitive= of the sheet.")
         self.columns = tuple(self._column(column) for column in self.columns)
         self.facts = tuple(self._column(column) for column in self.facts) or self.columns
         self.filters = tuple(self._filter(one) for one in self.filters)

@@ -10,11 +10,12 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, QuerySet
 from django.utils.translation import gettext
 
 from lianfang.commons.frame import journal
 from lianfang.commons.frame.scoped import Scoped, whose
+from lianfang.commons.frame.sheets import differences
 from lianfang.commons.frame.sheets.declare import Row, Sheet, Verb
 from lianfang.kernel.errors import Conflict, Fault, Missing
 from lianfang.kernel.viewer import Viewer
@@ -54,11 +55,11 @@ def remove(sheet: Sheet, row: Row, *, actor: Viewer) -> None:
     if callable(sheet.remove):
         sheet.remove(row, actor=actor)
         return
-    ref, label, paths = sheet.ref(row), str(row), _paths(row)
+    ref, label, paths, before = sheet.ref(row), str(row), _paths(row), differences.values_of(sheet, row)
     try:
         with transaction.atomic():
             row.delete()
-            journal.tell(f"{sheet.room}.{sheet.kind}_removed", ref, actor=actor, label=label, **paths)
+            journal.tell(f"{sheet.room}.{sheet.kind}_removed", ref, actor=actor, label=label, detail=differences.detail(sheet, before, {}), **paths)
     except ProtectedError as error:
         raise Conflict(gettext("“%s” is still in use") % label, why=", ".join(str(one) for one in list(error.protected_objects)[:3]), todo="Remove or change those first.") from error
 
@@ -89,8 +90,9 @@ def apply_to_all(sheet: Sheet, verb: Verb | None, rows: Sequence[Row], *, actor:
 def _save(sheet: Sheet, row: Row, values: Mapping[str, Any], *, verb: str, actor: Viewer) -> Row:
     many = {field.name for field in row._meta.many_to_many}
     values = {name: None if value == "" and _holds_nothing(sheet, name) else value for name, value in values.items()}
-    differs = sorted(name for name, value in values.items() if name in many or getattr(row, name, None) != value)
-    if verb == "changed" and not differs:
+    old = differences.values_of(sheet, row, values) if verb == "changed" else {}
+    differs = sorted(name for name, value in values.items() if verb == "added" or not _same(old.get(name), value))
+    if not differs and verb == "changed":
         return row
     for name in differs:
         if name not in many:
@@ -98,12 +100,18 @@ def _save(sheet: Sheet, row: Row, values: Mapping[str, Any], *, verb: str, actor
     try:
         with transaction.atomic():
             row.save()
-            for name in many & set(values):
+            for name in many & set(differs):
                 getattr(row, name).set(values[name])
-            journal.tell(f"{sheet.room}.{sheet.kind}_{verb}", sheet.ref(row), actor=actor, label=str(row), detail={"fields": differs} if verb == "changed" else None, **_paths(row))
+            said = differences.detail(sheet, {name: old[name] for name in differs if name in old}, {name: values[name] for name in differs})
+            journal.tell(f"{sheet.room}.{sheet.kind}_{verb}", sheet.ref(row), actor=actor, label=str(row), detail=said, **_paths(row))
     except IntegrityError as error:
         raise Conflict(gettext("“%s” clashes with another entry") % row, why="Somebody was faster, or a value must be unique.", todo="Reload and compare.") from error
     return row
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Whether a field would stay as it is; many-to-many in any order."""
+    return set(old) == set(new) if isinstance(old, list) and isinstance(new, QuerySet) else old == new
 
 
 def _holds_nothing(sheet: Sheet, name: str) -> bool:
