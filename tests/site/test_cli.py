@@ -61,8 +61,18 @@ def test_init_again_changes_nothing_and_gives_no_password(console, node):
 
 def test_doctor_looks_at_everything(console, node):
     findings = console.json("doctor")
-    assert {finding["name"] for finding in findings} >= {"Python", "Home", "Disk", "Matcher", "Front end", "Database", "Port"}
+    assert {finding["name"] for finding in findings} >= {"Python", "Home", "Disk", "Matcher", "Front end", "Database", "Port", "Keys", "Second factors"}
     assert all(finding["todo"] for finding in findings if finding["state"] != "ok")
+
+
+def test_doctor_sees_keys_that_others_may_read(console, node):
+    key = Path(console.environment["LIANFANG_HOME"]) / "keys" / "django.secret"
+    key.chmod(0o644)
+    found = {finding["name"]: finding for finding in console.json("doctor")}["Keys"]
+    key.chmod(0o600)
+    assert found["state"] == "warn"
+    assert str(key) in found["what"]
+    assert {finding["name"]: finding for finding in console.json("doctor")}["Keys"]["state"] == "ok"
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """All findings, in the order a person would look."""
-    return [python(), home(), space(), matcher(), assets(), fonts(), *database(), port()]
+    return [python(), home(), space(), matcher(), assets(), fonts(), keys(), *database(), port()]
 
 
 def python() -> Finding:
@@ -43,6 +43,15 @@ def home() -> Finding:
         return Finding("Home", "fail", f"{folder} cannot be written", "Give this user the folder, or set LIANFANG_HOME.")
     loose = folder.stat().st_mode & 0o077
     return Finding("Home", "warn", f"{folder} is open to other users", f"chmod 700 {folder}") if loose else Finding("Home", "ok", str(folder))
+
+
+def keys() -> Finding:
+    """Whether the node's keys are its own."""
+    folder = Path(os.environ.get("LIANFANG_HOME", "var")).absolute() / "keys"
+    loose = sorted(path for path in (folder, *folder.glob("*")) if path.exists() and path.stat().st_mode & 0o077)
+    if loose:
+        return Finding("Keys", "warn", f"open to other users: {', '.join(map(str, loose))}", f"chmod -R u=rwX,go= {folder}")
+    return Finding("Keys", "ok", "readable by their owner only" if folder.exists() else "made when the node is")
 
 
 def space() -> Finding:
@@ -89,7 +98,21 @@ def database() -> list[Finding]:
         return [Finding("Database", "fail", f"{type(error).__name__}: {error}"[:300], "Check LIANFANG_DATABASE and that the server runs.")]
     if waiting:
         return [Finding("Database", "warn", f"{connection.vendor}: {len(waiting)} table changes are waiting", "Run: lianfang init")]
-    return [Finding("Database", "ok", connection.vendor)]
+    return [Finding("Database", "ok", connection.vendor), *second_factors()]
+
+
+def second_factors() -> list[Finding]:
+    """Whether the second factors open with the key that lies here."""
+    from django.conf import settings
+
+    if "people" not in settings.ROOMS:
+        return []
+    from lianfang.commons.people import queries as people
+
+    locked = people.factors_out_of_reach()
+    if locked:
+        return [Finding("Second factors", "fail", f"{locked} cannot be read: {people.sealing_file()} {'is not the key they were sealed under' if people.sealing_file().exists() else 'is missing'}", "Restore that file from a backup; people who cannot wait: drop their second factor.")]
+    return [Finding("Second factors", "ok", "readable with the node's key")]
 
 
 def port() -> Finding:

@@ -1,18 +1,25 @@
 """Logging in through the real doors: password, lock, one-time password, second factor, idle sessions."""
 
+import json
 import re
+import stat
 import time
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal import auth as totp
+from django.apps import apps
 from django.core.management import call_command
+from django.test import Client
 from django.urls import reverse
 
 from lianfang.commons.ledger.models import Record
 from lianfang.commons.people import actions, models, queries
+from lianfang.engines.envelope import SealingKey, is_sealed
 from lianfang.kernel import clock
+from lianfang.kernel.errors import Conflict
 from lianfang.kernel.viewer import SYSTEM
 
 PASSWORD, ANOTHER = "Sunny-Harbour-42", "Rainy-Mountain-43"
@@ -149,8 +156,6 @@ def test_an_old_password_must_be_changed(client, people, settings):
 
 
 def test_a_changed_password_ends_the_other_sessions(client, people, django_user_model):
-    from django.test import Client
-
     other = Client()
     log_in(other, "member")
     log_in(client, "member")
@@ -192,8 +197,8 @@ def with_factor(client, people):
     assert "reauth" in answer["Location"] or "confirm" in answer["Location"]
     client.post(answer["Location"], {"password": PASSWORD})
     page = client.get(reverse("mfa_activate_totp"))
-    secret = client.session["mfa.totp.secret"]
-    assert secret in page.content.decode()
+    secret = re.search(r"<code[^>]*>([A-Z2-7]{32})</code>", page.content.decode())[1]
+    assert secret not in str(dict(client.session)), "sessions lie in the database too"
     done = client.post(reverse("mfa_activate_totp"), {"code": code_of(secret, -1)})
     assert done["Location"] == reverse("mfa_view_recovery_codes")
     codes = re.findall(r"^(\d{8})$|>(\d{8})$", client.get(done["Location"]).content.decode(), re.M)
@@ -225,6 +230,56 @@ def test_a_recovery_code_works_once_and_is_shown_once(client, with_factor):
         client.post(reverse("mfa_authenticate"), {"code": codes[0]})
         assert is_in(client) is not again
         client.post(reverse("account_logout"))
+
+
+def test_the_database_alone_gives_no_second_factor(client, with_factor, settings):
+    secret, codes = with_factor
+    kept = json.dumps(list(Authenticator.objects.values_list("data", flat=True)))
+    assert Authenticator.objects.count() == 2
+    assert not [word for word in (secret, *codes) if word in kept]
+    assert stat.S_IMODE((settings.HOME / "keys" / "sealing.key").stat().st_mode) == 0o600
+    for row in Authenticator.objects.all():
+        assert all(map(is_sealed, queries.secrets_of(row)))
+
+
+@pytest.mark.parametrize("there", ["another key", "no key", "not a key"])
+def test_with_a_wrong_key_the_door_says_so(client, with_factor, people, settings, tmp_path, there):
+    secret, _codes = with_factor
+    settings.HOME = tmp_path
+    if there == "another key":
+        SealingKey.generate().save(queries.sealing_file())
+    elif there == "not a key":
+        (tmp_path / "keys").mkdir()
+        queries.sealing_file().write_text("SECRET+KEY+ü")
+    log_in(client, "member")
+    answer = client.post(reverse("mfa_authenticate"), {"code": code_of(secret)}, headers={"Accept-Language": "en"})
+    assert answer.status_code == 409
+    assert "keys/sealing.key" in answer.content.decode()
+    assert not is_in(client)
+    assert queries.factors_out_of_reach() == 2
+    with pytest.raises(Conflict):
+        queries.unseal(Authenticator.objects.first().data.get("secret", ""))
+    if there == "no key":
+        with pytest.raises(Conflict):
+            actions.seal("a new one")  # would hide that the old key is lost
+    assert queries.recovery_codes_left(people.member) == 10
+    actions.drop_second_factor(people.member.pk, actor=SYSTEM)
+    fresh = Client()
+    log_in(fresh, "member")
+    assert is_in(fresh)
+
+
+def test_what_was_stored_in_clear_is_sealed_by_the_migration(client, with_factor):
+    secret, codes = with_factor
+    migration = import_module("lianfang.commons.people.migrations.0002_seal_second_factors")
+    migration.unseal(apps, None)
+    assert secret in json.dumps(list(Authenticator.objects.values_list("data", flat=True)))
+    for _again in range(2):
+        migration.seal(apps, None)
+    assert secret not in json.dumps(list(Authenticator.objects.values_list("data", flat=True)))
+    log_in(client, "member")
+    client.post(reverse("mfa_authenticate"), {"code": codes[0]})
+    assert is_in(client)
 
 
 def test_an_administrator_drops_a_lost_factor(client, with_factor, people):

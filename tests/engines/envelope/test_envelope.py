@@ -10,7 +10,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lianfang.engines.envelope import Checkpoint, ProofFile, SigningKey, VerifyKey, canonical, canonical_plain, open_note, sign_note
+from lianfang.engines.envelope import Checkpoint, ProofFile, SealingKey, SigningKey, VerifyKey, canonical, canonical_plain, is_sealed, open_note, sign_note
 from lianfang.kernel.errors import Conflict, Fault, Invalid, Missing, Refused
 
 # The note by which implementations of Go's sumdb/note are compared.
@@ -25,6 +25,45 @@ KEY = SigningKey("example.org/ledger", bytes(32))
 
 PLAIN = st.recursive(st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(max_size=8), lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(max_codepoint=127), max_size=8), inner), max_leaves=12)
 ANY = st.recursive(st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(-(2.0**53) + 1, 2.0**53 - 1) | st.text(max_size=8), lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=8), inner), max_leaves=12)
+
+
+# -- sealing ---------------------------------------------------------------------------------------------------------
+
+
+@given(st.text(), st.text(max_size=20))
+def test_what_is_sealed_opens_with_its_key_and_purpose_only(text, purpose):
+    key = SealingKey(bytes(range(32)))
+    sealed = key.seal(text, purpose=purpose)
+    assert is_sealed(sealed)
+    assert sealed != key.seal(text, purpose=purpose)
+    assert key.open(sealed, purpose=purpose) == text
+    with pytest.raises(Invalid):
+        key.open(sealed, purpose=purpose + "!")
+    with pytest.raises(Conflict, match="another key"):
+        SealingKey(bytes(32)).open(sealed, purpose=purpose)
+
+
+@pytest.mark.parametrize("change", [lambda text: text[:-8], lambda text: text[:-6] + "AAAAA=", lambda text: text[:17], lambda text: "plain", lambda text: text + "ü"])
+def test_a_changed_seal_does_not_open(change):
+    key = SealingKey(bytes(range(32)))
+    with pytest.raises(Invalid):
+        key.open(change(key.seal("JBSWY3DP", purpose="p")), purpose="p")
+
+
+def test_a_sealing_key_is_kept_like_a_signing_key(tmp_path):
+    path, key = tmp_path / "keys" / "sealing.key", SealingKey.generate()
+    key.save(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert SealingKey.load(path) == key
+    assert repr(key) == "SealingKey()"
+    with pytest.raises(Conflict):
+        SealingKey.generate().save(path)
+    with pytest.raises(Missing):
+        SealingKey.load(tmp_path / "none")
+    for wrong in ("", "SECRET+KEY+", "SECRET+KEY+00000000+" + "A" * 43 + "=", "SECRET+KEY+x+ü"):
+        path.write_text(wrong)
+        with pytest.raises(Invalid):
+            SealingKey.load(path)
 
 
 # -- canonical JSON --------------------------------------------------------------------------------------------------

@@ -46,6 +46,8 @@ ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
 # Passwords have their own lock (Attempt: exact over all workers); this limit of allauth's guards the second factor.
 ACCOUNT_RATE_LIMITS = {"login": "60/m/ip", "login_failed": "5/300s/key"}
+MFA_ADAPTER = "lianfang.commons.people.adapters.allauth.Factors"
+MFA_FORMS = {"activate_totp": "lianfang.commons.people.adapters.allauth.SetUpForm"}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Lianfang 联防"
 MFA_TOTP_TOLERANCE = 1

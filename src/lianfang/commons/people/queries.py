@@ -5,10 +5,12 @@ from __future__ import annotations
 import hmac
 from collections import defaultdict
 from datetime import datetime
+from pathlib import Path
 from time import monotonic
 from typing import Any
 from uuid import UUID
 
+from allauth.mfa import app_settings as mfa
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.auth.hashers import check_password
@@ -18,8 +20,9 @@ from django.utils.translation import gettext as _
 
 from lianfang.commons.people import models
 from lianfang.commons.people.types import Axis, Hat, Person, Unit, covers, meet
+from lianfang.engines.envelope import SealingKey
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Missing
+from lianfang.kernel.errors import Conflict, Fault, Missing
 from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import NOBODY, Viewer, after
 
@@ -267,4 +270,56 @@ def has_second_factor(user: models.User) -> bool:
 def recovery_codes_left(user: models.User) -> int:
     """How many recovery codes have not been used."""
     codes = Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.RECOVERY_CODES).first()
-    return len(codes.wrap().get_unused_codes()) if codes else 0
+    if codes is None:
+        return 0
+    if "migrated_codes" in codes.data:
+        return len(codes.data["migrated_codes"])
+    return mfa.RECOVERY_CODE_COUNT - codes.data["used_mask"].bit_count()
+
+
+# ---- second factors at rest ------------------------------------------------------------------------------------
+
+FACTOR = "lianfang second factor"
+"""What the sealing key is used for; a text sealed for something else does not open as a second factor."""
+
+
+def sealing_file() -> Path:
+    """Where the node's key for secrets at rest lies."""
+    return Path(settings.HOME) / "keys" / "sealing.key"
+
+
+def sealing_key() -> SealingKey:
+    """The node's key for secrets at rest; raises ``Missing`` when it was never needed, or is lost."""
+    return SealingKey.load(sealing_file())
+
+
+def unseal(sealed: str) -> str:
+    """A second factor's secret. Raises ``Conflict``, in words for the person at the door, when the node's key does not open it."""
+    try:
+        return sealing_key().open(sealed, purpose=FACTOR)
+    except Fault as fault:
+        raise factors_locked() from fault
+
+
+def factors_locked() -> Conflict:
+    """What to say when the key and the second factors do not belong together."""
+    return Conflict(_("Second factors cannot be read on this node"), why=_("They are sealed under a key that is not the one in keys/sealing.key."), todo=_("Ask the administrator of the node to restore that file from a backup, or to drop your second factor."))
+
+
+def secrets_of(row: Any) -> list[str]:
+    """What must be sealed in an authenticator's row."""
+    return [row.data[name] for name in ("secret", "seed") if name in row.data] + list(row.data.get("migrated_codes", ()))
+
+
+def factors_out_of_reach() -> int:
+    """How many second factors this node's key does not open."""
+    return sum(not _opens(row) for row in Authenticator.objects.all())
+
+
+def _opens(row: Authenticator) -> bool:
+    try:
+        for secret in secrets_of(row):
+            unseal(secret)
+    except Conflict:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""Signed messages that other people's tools can check: canonical JSON, Ed25519 keys, signed notes, checkpoints, proof files.
+"""Signed messages that other people's tools can check (canonical JSON, Ed25519 keys, signed notes, checkpoints, proof files), and secrets sealed at rest.
 
 In: plain values, texts and keys. Out: bytes and texts in the published formats (RFC 8785; C2SP signed-note,
 tlog-checkpoint, tlog-proof), and the verdict on such texts from others.
@@ -8,5 +8,6 @@ from lianfang.engines.envelope.canonical import canonical, canonical_plain
 from lianfang.engines.envelope.checkpoints import Checkpoint, ProofFile
 from lianfang.engines.envelope.keys import SigningKey, VerifyKey
 from lianfang.engines.envelope.notes import open_note, sign_note
+from lianfang.engines.envelope.sealing import SealingKey, is_sealed
 
-__all__ = ["Checkpoint", "ProofFile", "SigningKey", "VerifyKey", "canonical", "canonical_plain", "open_note", "sign_note"]
+__all__ = ["Checkpoint", "ProofFile", "SealingKey", "SigningKey", "VerifyKey", "canonical", "canonical_plain", "is_sealed", "open_note", "sign_note"]

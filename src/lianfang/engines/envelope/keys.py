@@ -49,6 +49,22 @@ def _parse(text: str, what: str) -> tuple[str, bytes, bytes]:
     return _checked(name), identity, raw[1:]
 
 
+def save_new(path: Path, text: str) -> None:
+    """Write a file that was not there (mode 0600), whole or not at all. Raises ``Conflict`` rather than overwrite one; two writers cannot both win."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)
+    except FileExistsError as error:
+        raise Conflict(f"{path.name} exists already", why="A key is never overwritten.", todo="Move the old key away first.") from error
+    finally:
+        draft.unlink()
+
+
 @dataclass(frozen=True, slots=True)
 class VerifyKey:
     """A named public key."""
@@ -117,18 +133,7 @@ class SigningKey:
 
     def save(self, path: Path) -> None:
         """Write a new key file (mode 0600). Raises ``Conflict`` rather than overwrite one; two writers cannot both win."""
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(self.dump() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)
-        except FileExistsError as error:
-            raise Conflict(f"{path.name} exists already", why="A signing key is never overwritten.", todo="Move the old key away first.") from error
-        finally:
-            draft.unlink()
+        save_new(path, self.dump() + "\n")
 
     @classmethod
     def load(cls, path: Path) -> SigningKey:

@@ -5,6 +5,7 @@ from lianfang.commons.people.actions.founding import found
 from lianfang.commons.people.actions.keys import make_console_key, make_key, note_use, revoke_key
 from lianfang.commons.people.actions.logins import begin_session, count_failure, drop_second_factor, end_session, forget_attempts, note_second_factor, set_password, wear
 from lianfang.commons.people.actions.organisations import change_organisation, create_organisation, move_organisation, remove_organisation, rewrite
+from lianfang.commons.people.actions.sealing import seal
 from lianfang.commons.people.actions.users import activate, change_profile, change_user, create_user, deactivate, reset_password
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "revoke",
     "revoke_key",
     "rewrite",
+    "seal",
     "set_password",
     "wear",
 ]

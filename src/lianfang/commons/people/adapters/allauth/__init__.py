@@ -1,14 +1,20 @@
-"""django-allauth, which runs logins and second factors: closed to strangers, counted by our lock, recorded in the ledger."""
+"""django-allauth, which runs logins and second factors: closed to strangers, counted by our lock, recorded in the ledger,
+its secrets sealed at rest."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import context
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.totp.forms import ActivateTOTPForm
+from allauth.mfa.totp.internal.auth import SECRET_SESSION_KEY
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.people import actions, models, queries
+from lianfang.engines.envelope import is_sealed
 
 
 class Account(DefaultAccountAdapter):
@@ -44,3 +50,24 @@ class Account(DefaultAccountAdapter):
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return "/"
+
+
+class Factors(DefaultMFAAdapter):
+    """What the database holds of a second factor (TOTP secret, seed of the recovery codes) opens nothing without the node's key."""
+
+    def encrypt(self, text: str) -> str:
+        return actions.seal(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return queries.unseal(encrypted_text)
+
+
+class SetUpForm(ActivateTOTPForm):
+    """While a second factor is being set up its secret waits in the session, which lies in the database too."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        if is_sealed(self.secret):
+            self.secret = queries.unseal(self.secret)
+        else:
+            context.request.session[SECRET_SESSION_KEY] = actions.seal(self.secret)
