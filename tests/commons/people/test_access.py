@@ -5,12 +5,37 @@ from datetime import timedelta
 
 import pytest
 
+from lianfang.commons.ledger import actions as ledger
+from lianfang.commons.ledger import queries as asked
 from lianfang.commons.people import actions, models, queries
+from lianfang.engines.envelope import Checkpoint, VerifyKey
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Invalid, Missing, Refused
 from lianfang.kernel.viewer import NOBODY, SYSTEM
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize(("name", "origin"), [("Sector centre 1+2", "Sector-centre-1-2/ledger"), ("华东　联防 中心", "华东-联防-中心/ledger"), ("ops.example.org", "ops.example.org/ledger")])
+def test_the_log_is_called_after_the_node(db, settings, tmp_path, name, origin):
+    settings.HOME = tmp_path
+    actions.found(name)
+    first = ledger.cut_checkpoint()
+    assert first.partition("\n")[0] == origin
+    assert asked.node().origin == origin
+    assert Checkpoint.open(first, [VerifyKey.parse(asked.node().verify_key)], origin=origin).size > 0
+    models.User.objects.all().delete()
+    models.Organisation.objects.all().delete()
+    actions.found("another name")
+    assert asked.node().origin == origin, "a log that was sealed keeps its name"
+    assert ledger.cut_checkpoint().partition("\n")[0] == origin
+    assert asked.verify().ok
+
+
+def test_a_name_that_says_nothing_leaves_the_log_a_random_one(db, settings, tmp_path):
+    settings.HOME = tmp_path
+    actions.found(" + ")
+    assert asked.node().origin.startswith("node-")
 
 
 def test_founding_twice_changes_nothing(node):

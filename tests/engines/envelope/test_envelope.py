@@ -10,7 +10,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lianfang.engines.envelope import Checkpoint, ProofFile, SealingKey, SigningKey, VerifyKey, canonical, canonical_plain, is_sealed, open_note, sign_note
+from lianfang.engines.envelope import Checkpoint, ProofFile, SealingKey, SigningKey, VerifyKey, canonical, canonical_plain, is_sealed, key_name, open_note, sign_note
 from lianfang.kernel.errors import Conflict, Fault, Invalid, Missing, Refused
 
 # The note by which implementations of Go's sumdb/note are compared.
@@ -25,6 +25,16 @@ KEY = SigningKey("example.org/ledger", bytes(32))
 
 PLAIN = st.recursive(st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(max_size=8), lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(max_codepoint=127), max_size=8), inner), max_leaves=12)
 ANY = st.recursive(st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(-(2.0**53) + 1, 2.0**53 - 1) | st.text(max_size=8), lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=8), inner), max_leaves=12)
+
+
+@given(st.text())
+def test_any_text_becomes_a_name_that_signs_or_nothing(text):
+    name = key_name(text)
+    assert key_name(name) == name
+    if name:
+        key = SigningKey(f"{name}/ledger", bytes(32))
+        assert open_note(sign_note("text\n", key), [VerifyKey.parse(str(key.verify_key))]).signed_by == (key.verify_key,)
+        assert SigningKey.parse(key.dump()) == key
 
 
 # -- sealing ---------------------------------------------------------------------------------------------------------

@@ -6,8 +6,8 @@ tlog-checkpoint, tlog-proof), and the verdict on such texts from others.
 
 from lianfang.engines.envelope.canonical import canonical, canonical_plain
 from lianfang.engines.envelope.checkpoints import Checkpoint, ProofFile
-from lianfang.engines.envelope.keys import SigningKey, VerifyKey
+from lianfang.engines.envelope.keys import SigningKey, VerifyKey, key_name
 from lianfang.engines.envelope.notes import open_note, sign_note
 from lianfang.engines.envelope.sealing import SealingKey, is_sealed
 
-__all__ = ["Checkpoint", "ProofFile", "SealingKey", "SigningKey", "VerifyKey", "canonical", "canonical_plain", "is_sealed", "open_note", "sign_note"]
+__all__ = ["Checkpoint", "ProofFile", "SealingKey", "SigningKey", "VerifyKey", "canonical", "canonical_plain", "is_sealed", "key_name", "open_note", "sign_note"]

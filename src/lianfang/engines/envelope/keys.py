@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 import os
 import re
+import unicodedata
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -28,6 +29,16 @@ def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise Invalid(f"“{name[:60]}” cannot name a key", why="A key's name may hold neither spaces nor plus signs.", todo="Use something like example.org/node.")
     return name
+
+
+def key_name(text: str) -> str:
+    """The nearest name that a key, and so the origin of a log, may have (C2SP signed-note): each run of spaces, plus signs and what cannot be seen becomes one hyphen. "" when nothing is left.
+
+    >>> key_name("Sector centre 1+2"), key_name("华东　联防中心")
+    ('Sector-centre-1-2', '华东-联防中心')
+    """
+    plain = "".join("-" if sign.isspace() or sign == "+" or unicodedata.category(sign).startswith("C") else sign for sign in unicodedata.normalize("NFC", text))
+    return re.sub("-{2,}", "-", plain).strip("-")
 
 
 def key_id(name: str, public: bytes, kind: bytes = ED25519) -> bytes:
@@ -53,7 +64,7 @@ def save_new(path: Path, text: str) -> None:
     """Write a file that was not there (mode 0600), whole or not at all. Raises ``Conflict`` rather than overwrite one; two writers cannot both win."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -139,6 +150,6 @@ class SigningKey:
     def load(cls, path: Path) -> SigningKey:
         """Read a key file; raises ``Missing`` when there is none."""
         try:
-            return cls.parse(path.read_text("ascii"))
+            return cls.parse(path.read_text("utf-8"))
         except FileNotFoundError as error:
             raise Missing(f"There is no key file {path.name}", why=str(path), todo="Restore it from a backup, or let the node make a new one.") from error

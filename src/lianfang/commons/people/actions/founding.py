@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
@@ -9,8 +11,12 @@ from lianfang.commons.ledger import actions as ledger
 from lianfang.commons.people import models
 from lianfang.commons.people.actions.users import one_time_password
 from lianfang.commons.people.types import FUNCTIONS, Axis, Kind
+from lianfang.engines.envelope import key_name
+from lianfang.kernel.errors import Conflict
 from lianfang.kernel.viewer import SYSTEM, WIDTH
 
+LONGEST_NAME = 100
+"""Of a log; as the ledger takes it."""
 FIRST = f"{1:0{WIDTH}d}"
 
 
@@ -23,6 +29,7 @@ def found(node_name: str) -> str:
     _keep_roles()
     if models.Organisation.objects.exists():
         return ""
+    _name_log(node_name)
     root = models.Organisation(name=node_name, kind=Kind.CENTRE.value, territory=FIRST, industry=FIRST)
     root.organisation = str(root.pk)
     root.save(force_insert=True)
@@ -34,6 +41,14 @@ def found(node_name: str) -> str:
     models.Grant.objects.create(user=admin, role=role, over=root, axis=Axis.TERRITORY.value, organisation=str(root.pk), **where)
     ledger.record("people.founded", root.ref, actor=SYSTEM, label=node_name, detail={"administrator": admin.username}, **where)
     return password
+
+
+def _name_log(node_name: str) -> None:
+    """The log is called after the node; a log that was signed before, under keys that are kept, keeps its name."""
+    name = key_name(node_name)[:LONGEST_NAME]
+    if name:
+        with suppress(Conflict):
+            ledger.name_node(name)
 
 
 def _keep_roles() -> None:
