@@ -22,9 +22,11 @@ def _table(django_db_setup, django_db_blocker):
     with django_db_blocker.unblock():
         with connection.schema_editor() as editor:
             editor.create_model(stage.Device)
+            editor.create_model(stage.Plate)
         yield
         with connection.schema_editor() as editor:
             editor.delete_model(stage.Device)
+            editor.delete_model(stage.Plate)
 
 
 @pytest.fixture

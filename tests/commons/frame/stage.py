@@ -11,7 +11,7 @@ from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Refused
 from lianfang.kernel.viewer import NOBODY, Viewer
 
-VERBS = frozenset(f"stage.device.{verb}" for verb in ("view", "add", "change", "delete", "export", "enable"))
+VERBS = frozenset(f"stage.device.{verb}" for verb in ("view", "add", "change", "delete", "export", "enable")) | {f"stage.plate.{verb}" for verb in ("view", "add", "change")}
 MEMBER = Viewer(id="m", name="成员", organisation="org-1", path="0000100001", territory=("0000100001",), permissions=VERBS)
 ABOVE = Viewer(id="a", name="上级", organisation="org-0", path="00001", territory=("00001",), permissions=VERBS)
 OUTSIDER = Viewer(id="o", name="外单位", organisation="org-9", path="00009", territory=("00009",), permissions=VERBS)
@@ -41,6 +41,17 @@ class Device(Scoped):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Plate(Scoped):
+    """Fields whose names mean something to the schemas of the API."""
+
+    label = models.CharField("标签", max_length=40)
+    copy = models.CharField(max_length=40, blank=True)
+    model_config = models.CharField(max_length=40, blank=True)
+
+    class Meta:
+        app_label = "stage"
 
 
 def device(**values):

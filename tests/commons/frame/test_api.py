@@ -18,6 +18,16 @@ def send(client, method, address, body=None, **headers):
     return getattr(client, method)(address, json.dumps(body) if body is not None else None, content_type="application/json", headers=headers)
 
 
+@pytest.fixture
+def plates(monkeypatch):
+    """A second sheet on stage; asked for before ``sheet``, which opens the addresses."""
+    made = sheets.Sheet(model=stage.Plate, room="stage", columns=("label", "copy"), fields=("label", "copy", "model_config"))
+    alone = stage.declare
+    monkeypatch.setattr(stage, "declare", lambda: (sheets.register(made), alone())[1])
+    yield made
+    sheets.forget(made)
+
+
 def test_list_by_cursor_gives_every_row_once(as_, sheet):
     for n in range(25):
         stage.device(name=f"d{n:02d}", score=n)
@@ -109,3 +119,15 @@ def test_sheets_and_pages_can_be_walked_over(sheet):
 @pytest.mark.parametrize("address", ["/stage/device/", "/stage/device/add/", "/stage/device/export/", "/stage/device/import/", "/frame/search/", "/"])
 def test_no_page_is_open_to_strangers(as_, sheet, address):
     assert as_("").get(address).status_code == 302
+
+
+def test_columns_may_be_called_what_a_schema_calls_its_own_parts(plates, as_, sheet):
+    client, base = as_("member"), "/api/stage/plate/"
+    row = send(client, "post", base, {"label": "front", "copy": "two", "model_config": "x"})
+    assert row.json() == {"id": str(stage.Plate.objects.get().pk), "label": "front", "copy": "two", "model_config": "x"}
+    assert send(client, "patch", f"{base}{row.json()['id']}/", {"label": "back"}).json()["label"] == "back"
+    assert client.get(base).json()["items"][0]["copy"] == "two"
+    assert set(send(client, "post", base, {"field_0": "x"}).json()["details"]) == {"label", "field_0"}
+    named = client.get("/api/openapi.json").json()["components"]["schemas"]
+    assert set(named["StagePlate"]["properties"]) == {"id", "label", "copy", "model_config"}
+    assert set(named["StagePlateNew"]["properties"]) == {"label", "copy", "model_config"}

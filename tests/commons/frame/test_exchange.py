@@ -10,9 +10,10 @@ import pytest
 import python_calamine
 import xlsxwriter
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.http import QueryDict
 
 from lianfang.commons.frame.models import Import, ImportRow
-from lianfang.commons.frame.sheets import tables
+from lianfang.commons.frame.sheets import Question, exchange, tables
 from lianfang.kernel.errors import Invalid
 
 from . import stage
@@ -199,3 +200,22 @@ def test_a_hostile_spreadsheet_costs_nothing():
 def test_the_template_is_understood_by_the_import(as_, sheet):
     head = read_csv(as_("member").get("/stage/device/import/?template=1").content)[0]
     assert head == ["名称", "地址", "严重性", "状态", "受保护", "分数", "最近出现"]
+
+
+def test_a_worksheet_that_would_be_cut_is_refused_and_csv_takes_all(as_, sheet, monkeypatch):
+    monkeypatch.setattr(exchange, "MOST", 3)
+    for n in range(5):
+        stage.device(name=f"d{n}")
+    answer = as_("member").get("/stage/device/export/?format=xlsx")
+    assert answer.status_code == 422
+    assert "CSV" in answer.content.decode()
+    assert b"".join(as_("member").get("/stage/device/export/?format=csv").streaming_content).count(b"\r\n") == 6
+
+
+def test_what_takes_only_so_many_refuses_more_before_the_first(sheet):
+    for n in range(5):
+        stage.device(name=f"d{n}")
+    question = Question.of(sheet, QueryDict(""), stage.MEMBER)
+    assert len(list(question.every(5))) == 5
+    with pytest.raises(Invalid):
+        next(question.every(4))

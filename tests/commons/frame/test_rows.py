@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 import pytest
 from django import forms
 from django.conf import settings
 
 from lianfang.commons.frame import journal, pages, sheets
-from lianfang.commons.frame.sheets import differences
+from lianfang.commons.frame.sheets import differences, many
 from lianfang.kernel.errors import Conflict
 
 from . import stage
@@ -186,3 +189,77 @@ def test_a_form_from_elsewhere_is_refused(as_, alpha):
     answer = as_("member", enforce_csrf_checks=True).post("/stage/device/add/", {"name": "forged"})
     assert answer.status_code == 403
     assert not stage.Device.objects.filter(name="forged").exists()
+
+
+# -- all that a question finds, however many -----------------------------------------------------------------------
+
+
+def go(client, address, do, **more):
+    """Press the verb, then what the page presses by itself, until it has ended. Gives the answers."""
+    answers, given = [], {"do": do, "all": "1", **more}
+    while given and len(answers) < 20:
+        answers.append(client.post(address, given, headers={"HX-Request": "true", "HX-Target": "run"} if answers else {}))
+        page = answers[-1].content.decode()
+        given = {}
+        for name, value in re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page) if "upto" in page else ():
+            given.setdefault(name, []).append(html.unescape(value))
+    return answers
+
+
+def test_a_verb_on_all_goes_through_every_row_in_steps_and_tells_how_far_it_is(as_, sheet, monkeypatch):
+    monkeypatch.setattr(many, "STEP", 10)
+    for n in range(34):
+        stage.device(name=f"on-{n}", score=-1 if n in (3, 20) else n, state="closed")
+    answers = go(as_("member"), "/stage/device/?q=on-&state=closed&sort=-score", "enable")
+    assert stage.Device.objects.filter(state="active").count() == 32
+    assert [len(answers), "0 / 34" in answers[0].content.decode(), "20 / 34" in answers[2].content.decode()] == [5, True, True]
+    ended = answers[-1].content.decode()
+    assert "启用：已处理 32 条" in ended
+    assert "2 条" in ended
+    assert "on-3: A device below zero stays off" in ended
+
+
+def test_rows_that_come_while_a_verb_goes_on_are_left_alone(as_, sheet, monkeypatch):
+    monkeypatch.setattr(many, "STEP", 2)
+    for n in range(3):
+        stage.device(name=f"on-{n}", state="closed")
+    member = as_("member")
+    first = member.post("/stage/device/", {"do": "enable", "all": "1"}).content.decode()
+    stage.device(name="late", state="closed")
+    given = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', first))
+    for _step in range(2):
+        given = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', member.post("/stage/device/", given).content.decode()))
+    assert set(stage.Device.objects.filter(state="active").values_list("name", flat=True)) == {"on-0", "on-1", "on-2"}
+    assert not given.get("upto")
+
+
+def test_removal_of_all_asks_with_the_whole_number_and_takes_all(as_, sheet, monkeypatch):
+    monkeypatch.setattr(many, "STEP", 10)
+    for n in range(25):
+        stage.device(name=f"x{n}")
+    member = as_("member")
+    asked = member.post("/stage/device/", {"do": "remove", "all": "1"}).content.decode()
+    assert "25" in asked
+    assert stage.Device.objects.count() == 25
+    go(member, "/stage/device/", "remove", confirm="1")
+    assert stage.Device.objects.count() == 0
+
+
+def test_a_way_that_was_tampered_with_is_refused(as_, alpha):
+    assert as_("member").post("/stage/device/", {"do": "enable", "all": "1", "upto": "everything"}).status_code == 422
+    assert as_("outsider").post("/stage/device/", {"do": "enable", "all": "1", "upto": str(alpha.pk)}).status_code == 200
+    alpha.refresh_from_db()
+    assert alpha.state == "closed"
+
+
+def test_ticked_rows_that_are_gone_are_told(as_, alpha):
+    page = as_("member").post("/stage/device/", {"do": "enable", "row": [str(alpha.pk), "00000000-0000-7000-8000-000000000000"]}, follow=True).content.decode()
+    assert "启用：已处理 1 条" in page
+    assert "1 条已找不到" in page
+
+
+def test_more_ticks_than_a_form_may_hold_are_refused_with_the_way_out(as_, alpha, settings):
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 5
+    answer = as_("member").post("/stage/device/", {"do": "enable", "row": [str(alpha.pk)] * 9})
+    assert answer.status_code == 422
+    assert "5" in answer.content.decode()

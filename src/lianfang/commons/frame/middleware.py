@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import translation
 from django.utils.translation import gettext
@@ -82,6 +82,8 @@ def fault_of(error: BaseException | None) -> Fault | None:
         return Refused("You may not open this", why=str(error), todo="Ask an administrator of your organisation.")
     if isinstance(error, RequestDataTooBig):
         return Invalid("The request is too big", why=gettext("At most %d MB are taken.") % (settings.DATA_UPLOAD_MAX_MEMORY_SIZE >> 20), todo="Send it in parts.")
+    if isinstance(error, TooManyFieldsSent):
+        return Invalid("The form holds too many entries", why=gettext("At most %d fields are taken at once.") % settings.DATA_UPLOAD_MAX_NUMBER_FIELDS, todo="Tick fewer, or tick “all that answer to the conditions”.")
     return None
 
 

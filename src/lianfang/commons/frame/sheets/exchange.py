@@ -13,8 +13,8 @@ from typing import Any
 import xlsxwriter
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils import timezone
+from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext
 
 from lianfang.commons.frame import journal, pages
 from lianfang.commons.frame.sheets import cells
@@ -25,7 +25,7 @@ from lianfang.kernel.errors import Invalid
 from lianfang.kernel.ref import Ref
 
 MOST = 100_000
-"""Rows of one export."""
+"""Rows of one worksheet; a CSV file takes all."""
 
 
 def open_pages(sheet: Sheet) -> None:
@@ -41,6 +41,8 @@ def export(request: HttpRequest, sheet: Sheet) -> HttpResponse | StreamingHttpRe
     write = {"csv": as_csv, "xlsx": as_xlsx}.get(form)
     if write is None:
         raise Invalid("There is no such format", why=form[:20], todo="Choose csv or xlsx.")
+    if form == "xlsx" and question.rows().order_by()[: MOST + 1].count() > MOST:
+        raise Invalid("Too many entries for one worksheet", why=gettext("More than %d entries answer to these conditions.") % MOST, todo="Narrow the list, or take CSV: it holds them all.")
     journal.tell(f"{sheet.room}.{sheet.kind}_exported", Ref(sheet.room, sheet.kind, "list"), actor=question.viewer, label=str(sheet.title), detail={"format": form, "conditions": question.sentence(), "columns": [column.name for column in question.columns]})
     return write(question, f"{sheet.kind}-{timezone.localtime():%Y%m%d-%H%M%S}.{form}")
 
@@ -48,7 +50,7 @@ def export(request: HttpRequest, sheet: Sheet) -> HttpResponse | StreamingHttpRe
 def table(question: Question) -> Iterator[list[Any]]:
     """Headings, then rows."""
     yield [str(column.label) for column in question.columns]
-    for row in question.every(MOST):
+    for row in question.every():
         yield [cells.text_of(column, row) for column in question.columns]
 
 

@@ -52,7 +52,7 @@ def open_api(sheet: Sheet) -> None:
         @router.post(base, response={201: item}, summary=f"Create one {sheet.kind}", operation_id=f"{sheet.room}_{sheet.kind}_create", **named)
         def create_row(request: HttpRequest, data: given) -> Any:  # type: ignore[valid-type]
             request.viewer.must(sheet.permission("add"))  # type: ignore[attr-defined]
-            values = forms.checked(sheet, request.viewer, data.dict(exclude_unset=True))  # type: ignore[attr-defined]
+            values = forms.checked(sheet, request.viewer, data.dict(exclude_unset=True, by_alias=True))  # type: ignore[attr-defined]
             return Status(201, row_of(sheet, moves.create(sheet, values, actor=request.viewer)))  # type: ignore[attr-defined]
 
     if sheet.changes:
@@ -62,7 +62,7 @@ def open_api(sheet: Sheet) -> None:
         def change_row(request: HttpRequest, pk: str, data: changed) -> dict[str, Any]:  # type: ignore[valid-type]
             request.viewer.must(sheet.permission("change"))  # type: ignore[attr-defined]
             row = moves.fetch(sheet, pk, request.viewer)  # type: ignore[attr-defined]
-            values = forms.checked(sheet, request.viewer, data.dict(exclude_unset=True), row=row)  # type: ignore[attr-defined]
+            values = forms.checked(sheet, request.viewer, data.dict(exclude_unset=True, by_alias=True), row=row)  # type: ignore[attr-defined]
             moves.change(sheet, row, values, actor=request.viewer)  # type: ignore[attr-defined]
             return row_of(sheet, moves.fetch(sheet, pk, request.viewer))  # type: ignore[attr-defined]
 
@@ -89,12 +89,12 @@ def _open_verb(sheet: Sheet, verb: Verb, router: Any, item: Any, named: dict[str
 
 
 def row_of(sheet: Sheet, row: Row) -> dict[str, Any]:
-    """A row as the API gives it: id, label, every column, every field of the form."""
+    """A row as the API gives it: id, label, every column, every field of the form. A column called ``label`` is given as it is."""
     given = {column.name: cells.plain_of(column, row) for column in sheet.columns}  # type: ignore[union-attr]
     for name in sheet.fields:
         if name not in given:
             given[name] = cells.plain_of(Column(name), row)
-    return {"id": str(row.pk), "label": str(row), **{name: _plain(value) for name, value in given.items()}}
+    return {"label": str(row), **{name: _plain(value) for name, value in given.items()}, "id": str(row.pk)}
 
 
 def _plain(value: Any) -> Any:
@@ -109,8 +109,14 @@ def _item(sheet: Sheet) -> Any:
     """The schema of a row. Loose in values (they come from our own tables), exact in names."""
     names = {column.name: str(column.label) for column in sheet.columns}  # type: ignore[union-attr]
     names |= {name: str(getattr(sheet.model_field(name), "verbose_name", name)) for name in sheet.fields if name not in names}
-    shape: dict[str, Any] = {name: (Optional[_type(sheet.model_field(name))], Field(None, title=title)) for name, title in names.items()}  # noqa: UP045
-    return create_model(f"{_camel(sheet)}", __base__=Schema, id=(str, ...), label=(str, ...), **shape)
+    names = {"label": "label", **names}
+    shape = {name: (Optional[_type(sheet.model_field(name))], {"default": None, "title": title}) for name, title in names.items() if name != "id"}  # noqa: UP045
+    return create_model(f"{_camel(sheet)}", __base__=Schema, id=(str, ...), **_named(shape))
+
+
+def _named(shape: dict[str, tuple[Any, dict[str, Any]]]) -> dict[str, Any]:
+    """Fields under names of our own, the real ones as aliases: a column may be called what a schema calls its own parts."""
+    return {f"field_{place}": (kind, Field(alias=name, **said)) for place, (name, (kind, said)) in enumerate(shape.items())}
 
 
 def _type(found: models.Field | None) -> Any:
@@ -125,14 +131,14 @@ def _type(found: models.Field | None) -> Any:
 
 def _given(sheet: Sheet, suffix: str, *, required: bool) -> Any:
     """The schema of what may be sent; the form decides whether it is right."""
-    shape: dict[str, Any] = {}
+    shape: dict[str, tuple[Any, dict[str, Any]]] = {}
     for name, field in forms.form_class(sheet).base_fields.items():
         known = sheet.model_field(name)
         must = required and field.required and not (known is not None and known.has_default())
         about = str(field.help_text or "") or None
         kind = bool if isinstance(field, widgets.BooleanField) and not isinstance(field, widgets.NullBooleanField) else Any
-        shape[name] = (kind, Field(... if must else None, title=str(field.label or name), description=about))
-    return create_model(f"{_camel(sheet)}{suffix}", __base__=Strict, **shape)
+        shape[name] = (kind, {"default": ... if must else None, "title": str(field.label or name), "description": about})
+    return create_model(f"{_camel(sheet)}{suffix}", __base__=Strict, **_named(shape))
 
 
 def _parameters(sheet: Sheet) -> list[dict[str, Any]]:

@@ -1,11 +1,11 @@
-"""The pages of a sheet: list, detail, form, removal, verbs on many rows, saved views. Translators: read, one call, answer.
+"""The pages of a sheet: list, detail, form, removal, saved views. Translators: read, one call, answer.
 
 In: requests. Out: pages named ``<room>:<kind>_list``, ``<kind>``, ``<kind>_add``, ``<kind>_change``, ``<kind>_remove``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,22 +13,21 @@ from django.contrib import messages
 from django.db import models as orm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame import models, pages
 from lianfang.commons.frame.pages.answers import is_fragment
 from lianfang.commons.frame.scoped import whose
 from lianfang.commons.frame.sheets import cells, forms, moves
-from lianfang.commons.frame.sheets.declare import Row, Sheet, Verb
+from lianfang.commons.frame.sheets.declare import Row, Sheet
+from lianfang.commons.frame.sheets.many import REMOVE, bulk_verbs, many
 from lianfang.commons.frame.sheets.question import Question, counted
-from lianfang.kernel.errors import Invalid, Missing
+from lianfang.kernel.errors import Invalid
 from lianfang.kernel.viewer import Viewer
 
 ATMOST = 5000
-"""Rows that one verb takes at once."""
-
-REMOVE = Verb("remove", _("Delete"), lambda row, *, actor: None, danger=True, bulk=True, icon="trash", confirm=_("Delete these entries? This cannot be undone."))
+"""Rows that a page of a room's own takes in one request; ``many`` goes through them in steps."""
 
 
 def open_pages(sheet: Sheet) -> None:
@@ -127,63 +126,6 @@ def hidden(question: Question, *without: str) -> list[tuple[str, str]]:
     """The rest of the question, as hidden fields of a form that asks for one part."""
     asked = {*without, "after", "limit", "view"}
     return [(name, value) for name in question.asked for value in question.asked.getlist(name) if name not in asked and value]
-
-
-def bulk_verbs(sheet: Sheet, viewer: Viewer) -> list[Verb]:
-    """What can be done with many rows."""
-    return [*sheet.verbs_of(viewer, bulk=True), *([REMOVE] if sheet.may(viewer, "delete") else [])]
-
-
-# -- many rows ---------------------------------------------------------------------------------------------------
-
-
-def many(request: HttpRequest, sheet: Sheet, viewer: Viewer) -> HttpResponse:
-    """A verb on the rows that were chosen (``row``), on one (``do=verb:pk``), or on all that the question finds (``all``)."""
-    name, __, one = request.POST.get("do", "").partition(":")
-    verb = next((v for v in [*sheet.verbs_of(viewer), *bulk_verbs(sheet, viewer)] if v.name == name), None)
-    if verb is None:
-        raise Missing("There is no such verb here", why=name[:40], todo="Reload the list.")
-    question = Question.of(sheet, request.GET, viewer)
-    rows = _chosen(question, [one] if one else request.POST.getlist("row"), everything=bool(request.POST.get("all")))
-    if not rows:
-        raise Invalid("Nothing was chosen", why="The verb needs at least one entry.", todo="Tick the entries first.")
-    back = request.get_full_path()
-    if verb.confirm and not request.POST.get("confirm"):
-        return pages.show(request, "frame/sheet/confirm.html", {"sheet": sheet, "verb": verb, "rows": rows[:12], "more": max(0, len(rows) - 12), "number": len(rows), "posted": _posted(request), "back": back}, title=verb.label)
-    done, refused = moves.apply_to_all(sheet, None if verb is REMOVE else verb, rows, actor=viewer)
-    say(request, verb, done, refused)
-    return HttpResponseRedirect(request.POST.get("next") if _ours(request.POST.get("next", "")) else back)
-
-
-def _ours(address: str) -> bool:
-    return address.startswith("/") and not address.startswith(("//", "/\\"))
-
-
-def _posted(request: HttpRequest) -> list[tuple[str, str]]:
-    return [(name, value) for name in request.POST for value in request.POST.getlist(name) if name != "csrfmiddlewaretoken"]
-
-
-def _chosen(question: Question, keys: Sequence[str], *, everything: bool) -> list[Row]:
-    if everything:
-        rows = list(question.every(ATMOST + 1))
-        if len(rows) > ATMOST:
-            raise Invalid("Too many entries at once", why=gettext("More than %d entries answer to these conditions.") % ATMOST, todo="Narrow the list, or do it in parts.")
-        return rows
-    pk = question.sheet.model._meta.pk
-    try:
-        wanted = [pk.to_python(key) for key in keys[:ATMOST]]  # type: ignore[union-attr]
-    except Exception as error:
-        raise Invalid("The choice cannot be read", todo="Reload the list.") from error
-    return list(question.sheet.seen_by(question.viewer).filter(pk__in=wanted))
-
-
-def say(request: HttpRequest, verb: Verb, done: int, refused: list[str]) -> None:
-    """Tell what was done, and what was not and why."""
-    if done:
-        messages.success(request, ngettext("%(verb)s: done for %(number)d entry", "%(verb)s: done for %(number)d entries", done) % {"verb": verb.label, "number": done})
-    if refused:
-        rest = f" … +{len(refused) - 3}" if len(refused) > 3 else ""
-        messages.error(request, f"{verb.label}: " + " · ".join(refused[:3]) + rest)
 
 
 # -- one row -----------------------------------------------------------------------------------------------------
