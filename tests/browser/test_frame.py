@@ -14,6 +14,7 @@ from tests.commons.frame import stage
 from tests.commons.frame.conftest import _table, as_, sheet  # noqa: F401  (fixtures)
 
 from lianfang.commons.frame import pages
+from lianfang.commons.frame.sheets import many
 from lianfang.kernel import clock
 
 pytestmark = [pytest.mark.realparts, pytest.mark.xdist_group("browser")]
@@ -212,3 +213,24 @@ def test_the_navigation_of_a_phone_opens_and_closes(chromium, node):
     page.screenshot(path=SCREENS / "frame-chip-phone.png")
     assert not page.faults
     page.context.close()
+
+
+def test_what_a_page_asks_by_itself_says_so(desk):
+    desk.evaluate("document.querySelector('#rows').dataset.poll = 1")
+    with desk.expect_request(lambda request: request.headers.get("hx-target") == "rows", timeout=8000) as asked:
+        pass
+    assert asked.value.headers["x-poll"] == "1"
+
+
+def test_a_verb_on_all_goes_on_by_itself_to_the_end(desk, monkeypatch):
+    monkeypatch.setattr(many, "STEP", 15)
+    desk.check("[data-tick-all]")
+    desk.check("input[name=all]")
+    desk.click(".bulk button[value=remove]")
+    assert "120" in desk.text_content(".confirm")
+    desk.click(".confirm button[type=submit]")
+    desk.screenshot(path=SCREENS / "frame-many.png")
+    desk.wait_for_selector("#run .row-line", timeout=15000)
+    desk.screenshot(path=SCREENS / "frame-many-done.png")
+    assert "已处理 120 条" in desk.text_content("#run")
+    assert stage.Device.objects.count() == 0

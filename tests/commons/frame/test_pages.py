@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 
 import pytest
+from django.http import HttpResponse
 from django.test import RequestFactory
+from django.urls import clear_url_caches
 
 from lianfang.commons.frame import middleware, pages
 from lianfang.commons.frame.pages import Corner, Found, Nav
@@ -178,3 +180,31 @@ def test_field_errors_become_one_fault():
     fault = pages.invalid({"name": ["too long"], "score": ["not a number"]})
     assert isinstance(fault, Invalid)
     assert fault.details == {"name": ["too long"], "score": ["not a number"]}
+
+
+def test_a_bell_that_a_room_has_is_heard_on_every_page_by_who_may_hear_it(as_, sheet):
+    everywhere = ("/stage/device/", "/stage/device/add/", "/frame/search/", "/stage/nowhere/")
+    assert not any('id="bell"' in as_("member").get(address).content.decode() for address in everywhere)
+    pages.page("bell/", name="bell", permission="stage.device.enable", room="stage")(lambda request: HttpResponse(status=204))
+    stage.addresses()
+    clear_url_caches()
+    for address in everywhere:
+        page = as_("member").get(address).content.decode()
+        assert page.count('id="bell"') == 1, address
+        assert 'hx-get="/stage/bell/?after=2' in page
+        assert 'id="bell"' not in as_("reader").get(address).content.decode()
+    assert 'id="bell"' not in as_("").get("/stage/open/").content.decode()
+
+
+def test_the_inbox_of_an_open_page_is_asked_again_and_answers_only_when_it_changed(as_, sheet):
+    assert "/frame/inbox/" not in as_("member").get("/stage/device/").content.decode()
+    waiting = [3]
+    pages.plug(inbox=lambda viewer: Corner(url="/stage/device/", count=waiting[0]))
+    assert 'hx-get="/frame/inbox/"' in as_("member").get("/stage/device/").content.decode()
+    first = as_("member").get("/frame/inbox/")
+    assert '<span class="count">3</span>' in first.content.decode()
+    assert "<html" not in first.content.decode()
+    assert as_("member").get("/frame/inbox/", headers={"If-None-Match": first["ETag"]}).status_code == 304
+    waiting[0] = 4
+    assert '<span class="count">4</span>' in as_("member").get("/frame/inbox/", headers={"If-None-Match": first["ETag"]}).content.decode()
+    assert as_("").get("/frame/inbox/").status_code == 302

@@ -7,10 +7,12 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.http import urlencode
 from django.utils.translation import get_language
 
 from lianfang import __version__
 from lianfang.commons.frame.pages import registry
+from lianfang.kernel import clock
 from lianfang.kernel.viewer import NOBODY, Viewer
 
 SHORT = 14
@@ -92,6 +94,12 @@ class Shell:
     @cached_property
     def inbox(self) -> registry.Corner:
         return registry.known.shell.inbox(self.viewer) if self.known else registry.Corner()
+
+    @cached_property
+    def bell(self) -> str:
+        """The address that this page listens to from now on; ``""`` where no room rings."""
+        page = registry.bell(self.viewer) if self.known else None
+        return f"{page.url()}?{urlencode({'after': clock.text(clock.now())})}" if page else ""
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:

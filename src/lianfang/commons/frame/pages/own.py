@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.i18n import set_language
 
 from lianfang.commons.frame.pages import registry
-from lianfang.commons.frame.pages.answers import show, to_login
+from lianfang.commons.frame.pages.answers import show, to_login, unchanged
 from lianfang.kernel.viewer import NOBODY, Viewer
 
 MOST = 24
@@ -40,6 +40,13 @@ def search(request: HttpRequest) -> HttpResponse:
     """The search everywhere: pages by their words, then what rooms find."""
     words = request.GET.get("q", "").strip()[:100]
     return show(request, "frame/found.html", {"words": words, "found": find(words, request.viewer) if words else _places("", request.viewer)})  # type: ignore[attr-defined]
+
+
+@registry.page("inbox/", name="inbox", room="frame")
+def inbox(request: HttpRequest) -> HttpResponse:
+    """What waits for the viewer, for the top bar of a page that stays open."""
+    corner = registry.known.shell.inbox(request.viewer)  # type: ignore[attr-defined]
+    return unchanged(request, corner.count) or show(request, "frame/part/inbox.html", {"shell": {"inbox": corner}})
 
 
 def find(words: str, viewer: Viewer) -> list[registry.Found]:

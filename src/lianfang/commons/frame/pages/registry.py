@@ -147,6 +147,10 @@ class _Registry:
 
 known = _Registry()
 
+BELL = "bell"
+"""The name of a page that every page of the shell listens to: asked with ``?after=<moment>`` every few seconds, it answers
+204 while all is quiet, else notices and ``#bell`` anew with the next moment."""
+
 
 def room_of(module: str) -> str:
     """``lianfang.rooms.lake.pages`` → ``lake``."""
@@ -237,6 +241,11 @@ def entries(viewer: Viewer) -> list[tuple[Section, list[Page]]]:
     usable = sorted((p for p in known.pages.values() if p.nav and p.open_to(viewer) and not p.public), key=lambda p: p.nav.order if p.nav else 0)
     groups = [(section, [p for p in usable if p.nav and p.nav.section == key and p.url()]) for key, section in SECTIONS.items()]
     return [(section, found) for section, found in groups if found]
+
+
+def bell(viewer: Viewer) -> Page | None:
+    """The page that rings: the one a room has called ``bell``, if there is one and this viewer may hear it."""
+    return next((page for page in known.pages.values() if page.name == BELL and page.open_to(viewer)), None)
 
 
 def trail(here: Page | None) -> list[Page]:

@@ -90,7 +90,8 @@
     element.dataset.due = now + 1000 * element.dataset.poll;
     window.htmx?.trigger(element, "poll");
   }), 1000);
-  document.addEventListener("htmx:configRequest", (e) => { const tag = e.detail.elt.dataset.etag; if (tag && e.detail.elt.dataset.poll) e.detail.headers["If-None-Match"] = tag; });
+  // X-Poll: what a page asks by itself keeps no session awake.
+  document.addEventListener("htmx:configRequest", (e) => { const { poll, etag } = e.detail.elt.dataset; if (!poll) return; e.detail.headers["X-Poll"] = "1"; if (etag) e.detail.headers["If-None-Match"] = etag; });
   document.addEventListener("htmx:afterOnLoad", (e) => { const tag = e.detail.xhr.getResponseHeader("ETag"); if (tag && e.detail.elt.dataset.poll) e.detail.elt.dataset.etag = tag; });
   document.addEventListener("htmx:afterSwap", (e) => { if (e.detail.requestConfig?.elt?.closest?.("#more")) { const form = one(".sheet-form"); if (form) form.dataset.went = "1"; } });
 
