@@ -1,6 +1,7 @@
 """Importing: once is enough, twice changes nothing but validity, what was revoked stays revoked, bytes are kept."""
 
 import json
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,8 @@ from lianfang.commons.ledger import models as ledger
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Invalid, Refused
 from lianfang.rooms.intel import actions, models, queries
-from lianfang.rooms.intel.queries import intakes
+from lianfang.rooms.intel.actions import importing, intake
+from lianfang.rooms.intel.queries import bundles, intakes
 from lianfang.rooms.intel.types import Stage, Terms
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -133,3 +135,70 @@ def test_drafts_are_forgotten(viewers):
 def test_a_long_list_is_taken_in_parts(viewers):
     report = actions.import_list("\n".join(f"host-{n}.bad.example" for n in range(1_203)), source="feed", actor=viewers.member)
     assert (report.read, report.added) == (1_203, 1_203)
+
+
+def test_progress_can_be_followed_on_the_way(viewers, monkeypatch):
+    monkeypatch.setattr(importing, "PART", 10)
+    monkeypatch.setattr(intake, "TOLD_EVERY", 0)
+    told = []
+    monkeypatch.setattr(jobs.Run, "progress", lambda run, percent, message="": told.append((percent, *models.Intake.objects.values_list("percent", "read", "added").get())))
+    actions.start(actions.upload("list.txt", "\n".join(f"host-{n}.bad.example" for n in range(40)).encode(), form="auto", terms=Terms("feed"), actor=viewers.member), actor=viewers.member)
+    jobs.work(once=True)
+    assert [(read, added) for _, _, read, added in told] == [(10, 10), (20, 20), (30, 30), (40, 40)]
+    assert all(0 < percent <= 99 and 0 < shown <= 99 for percent, shown, _, _ in told)
+    assert sorted(told) == told
+
+
+def test_progress_of_a_bundle_is_told_by_its_objects(viewers, monkeypatch):
+    monkeypatch.setattr(importing, "PART", 1)
+    told = []
+    monkeypatch.setattr(jobs.Run, "progress", lambda run, percent, message="": told.append(percent))
+    shape = {"type": "indicator", "pattern_type": "stix", "valid_from": "2026-11-01T00:00:00Z"}
+    content = json.dumps({"type": "bundle", "objects": [{**shape, "id": f"indicator--{n}", "pattern": f"[ipv4-addr:value = '203.0.113.{n}']"} for n in range(1, 5)]}).encode()
+    actions.start(actions.upload("b.json", content, form="auto", terms=Terms("feed"), actor=viewers.member), actor=viewers.member)
+    jobs.work(once=True)
+    assert told == [25, 50, 75, 99]
+
+
+def test_a_bundle_is_decoded_in_parts_with_its_own_markings(viewers, monkeypatch):
+    monkeypatch.setattr(bundles, "AT_ONCE", 2)
+    marking = {"type": "marking-definition", "id": "marking-definition--1", "definition_type": "tlp", "definition": {"tlp": "red"}}
+    shape = {"type": "indicator", "pattern_type": "stix", "valid_from": "2026-11-01T00:00:00Z", "object_marking_refs": ["marking-definition--1"]}
+    patterns = ["[ipv4-addr:value = '203.0.113.1']", "[ipv4-addr:value = '203.0.113.2']", "[file:name = 'x']", "[ipv4-addr:value = '203.0.113.4']"]
+    objects = [*({**shape, "id": f"indicator--{n}", "pattern": pattern} for n, pattern in enumerate(patterns, 1)), marking]
+    report = actions.import_stix(json.dumps({"type": "bundle", "objects": objects}), source="partner", actor=viewers.member)
+    assert (report.added, [(one.line, json.loads(one.raw)["id"]) for one in report.rejects]) == (3, [(3, "indicator--3")])
+    assert {one.tlp for one in rows()} == {"red"}
+    assert [json.loads(bytes(one.received.content))["id"] for one in rows()] == ["indicator--1", "indicator--2", "indicator--4"]
+
+
+def test_an_ordinary_day_writes_no_row_twice(viewers, django_assert_max_num_queries):
+    content = "\n".join(f"host-{n}.bad.example" for n in range(3_000))
+    with clock.frozen(NOON), django_assert_max_num_queries(60):
+        assert actions.import_list(content, source="feed", actor=viewers.member).added == 3_000
+    with clock.frozen(NOON + timedelta(days=1)), django_assert_max_num_queries(40):
+        again = actions.import_list(content, source="feed", actor=viewers.member)
+    assert (again.added, again.renewed) == (0, 3_000)
+    assert rows().filter(valid_until__gt=NOON + timedelta(days=90)).count() == 3_000
+
+
+def test_two_imports_at_once_do_not_stumble_over_each_other(viewers, monkeypatch):
+    """What another import wrote between our look and our writing is left as it is."""
+    actions.import_list(b"bad.example", source="feed", actor=viewers.member)
+    monkeypatch.setattr(models.Indicator.objects, "filter", lambda *given, **asked: models.Indicator.objects.none())
+    report = actions.import_list(b"bad.example\nworse.example", source="feed", actor=viewers.member)
+    assert (report.read, report.added, report.same) == (2, 1, 1)
+    assert models.Indicator.objects.count() == 2
+
+
+@pytest.mark.slow
+def test_a_long_list_is_taken_within_bounded_memory(viewers):
+    content = "\n".join(f"host-{n}.bad.example" for n in range(30_000)).encode()
+    tracemalloc.start()
+    try:
+        report = actions.import_list(content, source="feed", actor=viewers.member)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert report.added == 30_000
+    assert peak < len(content) + (24 << 20)  # of each line 130 bytes are remembered, and one part is held

@@ -55,6 +55,7 @@ class Indicator(Scoped):
     received = models.ForeignKey(Received, models.SET_NULL, null=True, editable=False, related_name="+")
     created = models.DateTimeField(pgettext_lazy("indicators", "created"), default=clock.now, editable=False)
     changed = models.DateTimeField(pgettext_lazy("indicators", "changed"), default=clock.now, editable=False, db_index=True)
+    edition = models.PositiveBigIntegerField(default=0, editable=False, db_index=True, help_text="The edition of the watch list in which it was changed last")
 
     class Meta:
         verbose_name = _("indicator")
@@ -146,8 +147,9 @@ class Reject(models.Model):
 
 
 class Edition(models.Model):
-    """One row: how often indicators were changed, and which version of the watch list was told last."""
+    """One row: how often indicators were changed, when one was last removed, and which version of the watch list was told last."""
 
     id = models.PositiveSmallIntegerField(primary_key=True)
     number = models.PositiveBigIntegerField(default=0)
+    removed = models.PositiveBigIntegerField(default=0, help_text="The edition in which an indicator was last removed altogether")
     told = models.CharField(max_length=60, default="")

@@ -77,7 +77,8 @@ class Stage(TextChoices):
 class Terms:
     """What an import says of indicators that do not say it themselves.
 
-    ``days``: how long they are valid from now; 0: without end. ``internal``: take private addresses too.
+    ``days``: how long they are valid from now; 0: without end; ``until``, where it is given, goes before it. ``internal``: take
+    private addresses too.
     """
 
     source: str
@@ -86,6 +87,7 @@ class Terms:
     days: int = 90
     tags: tuple[str, ...] = ()
     internal: bool = False
+    until: datetime | None = None
 
 
 REASONS: dict[str, tuple[Any, Any]] = {

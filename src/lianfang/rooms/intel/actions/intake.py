@@ -6,15 +6,16 @@ in pieces until it is taken in, and is gone afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 from django.db import transaction
 
 from lianfang.commons.jobs import actions as jobs
-from lianfang.commons.jobs.types import Cancelled, Lost
 from lianfang.commons.ledger import actions as ledger
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Fault, Invalid
@@ -23,11 +24,14 @@ from lianfang.rooms.intel import models
 from lianfang.rooms.intel.actions.importing import take_in
 from lianfang.rooms.intel.actions.keeping import owner
 from lianfang.rooms.intel.queries import intakes, reading
-from lianfang.rooms.intel.types import Rejected, Report, Stage, Terms
+from lianfang.rooms.intel.types import Form, Rejected, Report, Stage, Terms
 
 PIECE = 256 << 10
 JOB = "intel.take_in"
 DRAFTS_KEPT = timedelta(days=1)
+SMALL, SMALL_STIX = 1 << 20, 256 << 10
+"""Bytes of a delivery that is taken in while its sender waits: a few seconds' work."""
+TOLD_EVERY = 0.5
 _COUNTS = ("read", "added", "renewed", "same", "doubled", "rejected")
 
 
@@ -40,7 +44,8 @@ def upload(name: str, content: bytes, *, form: str, terms: Terms, actor: Viewer)
     if len(content) > reading.LARGEST:
         raise Invalid("The delivery is too large", why="At most 64 MB are taken at once.", todo="Split it.")
     form = reading.form_of(content) if form == "auto" else form
-    row = models.Intake.objects.create(name=name[:200], form=form, source=terms.source[:120], terms=asdict(terms), bytes=len(content), created_by=actor.name[:120], **owner(actor))
+    said = asdict(terms) | ({"until": clock.text(terms.until)} if terms.until else {})
+    row = models.Intake.objects.create(name=name[:200], form=form, source=terms.source[:120], terms=said, bytes=len(content), created_by=actor.name[:120], **owner(actor))
     pieces = range(0, len(content), PIECE)
     models.IntakePart.objects.bulk_create([models.IntakePart(intake=row, number=number, content=content[start : start + PIECE]) for number, start in enumerate(pieces)], batch_size=8)
     _told("intel.uploaded", row, actor, bytes=len(content))
@@ -69,25 +74,44 @@ def discard(row: models.Intake, *, actor: Viewer) -> None:
     row.delete()
 
 
+def deliver(name: str, content: bytes, *, form: str, terms: Terms, actor: Viewer) -> models.Intake:
+    """Take a delivery in without a preview: a small one here and now, a large one by a worker. Raises ``Invalid`` when it cannot be read."""
+    row = upload(name, content, form=form, terms=terms, actor=actor)
+    if len(content) > (SMALL_STIX if row.form == Form.STIX else SMALL):
+        return start(row, actor=actor)
+    models.Intake.objects.filter(pk=row.pk).update(stage=Stage.RUNNING)
+    _carried(row, actor, lambda percent, message: None)
+    row.refresh_from_db()
+    return row
+
+
 def carry_out(pk: str, *, actor: Mapping[str, Any], run: jobs.Run) -> None:
     """What the worker does. May run again after a crash: what was taken in is then the same, and is not taken in twice."""
     row = models.Intake.objects.filter(pk=pk).first()
     if row is None or row.stage not in (Stage.WAITING, Stage.RUNNING):
         return
     models.Intake.objects.filter(pk=pk).update(stage=Stage.RUNNING)
-    content = intakes.content(row)
-    whole = max(1, content.count(b"\n"))
+    with suppress(Fault):  # it is what becomes of the import, and is written down with it
+        _carried(row, _viewer(row, actor), run.progress)
+
+
+def _carried(row: models.Intake, actor: Viewer, tell: Callable[[float, str], Any]) -> None:
+    """Take the content in, telling how far it is twice a second; raises what it was refused for, once that is written down."""
+    content, told = intakes.content(row), 0.0
+    whole = reading.size(content, row.form)
 
     def step(report: Report) -> None:
-        _counted(row, report, percent=min(99, 100 * report.read // whole))
-        run.progress(100 * report.read / whole, f"{report.read:,}")
+        nonlocal told
+        if monotonic() - told >= TOLD_EVERY:
+            told = monotonic()
+            _counted(row, report, percent=min(99, 100 * report.read // whole))
+        tell(min(99.0, 100 * report.read / whole), f"{report.read:,}")
 
     try:
-        report = take_in(content, form=row.form, terms=intakes.terms(row), actor=_viewer(row, actor), columns=row.columns or None, name=row.name, ref=row.ref, step=step)
-    except (Cancelled, Lost):
-        raise
+        report = take_in(content, form=row.form, terms=intakes.terms(row), actor=actor, columns=row.columns or None, name=row.name, ref=row.ref, step=step)
     except Fault as fault:
-        return _ended(row, Stage.FAILED, trouble=fault.what[:400])
+        _ended(row, Stage.FAILED, trouble=fault.what[:400])
+        raise
     _finished(row, report)
 
 

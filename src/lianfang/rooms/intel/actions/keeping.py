@@ -68,20 +68,22 @@ def remove(row: models.Indicator, *, actor: Viewer) -> None:
     """The indicator is gone; the ledger keeps that it was there."""
     actor.must("intel.indicator.delete")
     _told("intel.indicator_removed", row, actor, {"kind": row.kind, "source": row.source})
+    number = move_on()
+    models.Edition.objects.filter(pk=watching.ONLY).update(removed=number)
     models.Indicator.objects.filter(pk=row.pk).delete()
-    turn_over()
-
-
-def turn_over() -> None:
-    """Move the watch list's edition on and tell it; inside the transaction that changed indicators."""
-    move_on()
     tell()
 
 
-def move_on() -> None:
-    """Move the watch list's edition on, so that whoever watches sees another version; inside the transaction that changed indicators."""
+def move_on() -> int:
+    """Move the watch list's edition on, in the transaction that changes indicators and before they are written; returns its number.
+
+    The number is stamped on what is written. The edition's row stays locked until the transaction ends, so whoever sees an
+    edition sees everything stamped with it or before.
+    """
     if not models.Edition.objects.filter(pk=watching.ONLY).update(number=F("number") + 1):
-        models.Edition.objects.bulk_create([models.Edition(pk=watching.ONLY, number=1)], ignore_conflicts=True)
+        models.Edition.objects.bulk_create([models.Edition(pk=watching.ONLY)], ignore_conflicts=True)
+        models.Edition.objects.filter(pk=watching.ONLY).update(number=F("number") + 1)
+    return models.Edition.objects.values_list("number", flat=True).get(pk=watching.ONLY)
 
 
 @transaction.atomic
@@ -119,9 +121,10 @@ def _kept(row: models.Indicator, actor: Viewer, verb: str, detail: dict[str, Any
     row.changed = clock.now()
     try:
         with transaction.atomic():
+            row.edition = move_on()
             row.save()
             _told(verb, row, actor, detail)
-            turn_over()
+            tell()
     except IntegrityError as error:
         raise Conflict(f"“{row.value}” of {row.source} is there already", why="One source says a value once.", todo="Change the one that is there.", details={"value": ["is there already"]}) from error
     return row
@@ -130,9 +133,10 @@ def _kept(row: models.Indicator, actor: Viewer, verb: str, detail: dict[str, Any
 @transaction.atomic
 def _turned(row: models.Indicator, revoked: bool, actor: Viewer) -> models.Indicator:
     """Revoke or restore; done once, however often it is asked."""
-    if models.Indicator.objects.filter(pk=row.pk, revoked=not revoked).update(revoked=revoked, changed=clock.now()):
+    standing = models.Indicator.objects.filter(pk=row.pk, revoked=not revoked)
+    if standing.exists() and standing.update(revoked=revoked, changed=clock.now(), edition=move_on()):
         _told("intel.indicator_revoked" if revoked else "intel.indicator_restored", row, actor, {})
-        turn_over()
+        tell()
     row.revoked = revoked
     return row
 

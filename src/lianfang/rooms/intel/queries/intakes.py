@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from lianfang.commons.jobs import queries as jobs
+from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Invalid, Missing
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.intel import models
 from lianfang.rooms.intel.queries import reading
 from lianfang.rooms.intel.types import Stage, Terms
+
+WAITED = timedelta(minutes=15)
+"""Nobody waits longer for what is taken in here and now: its process died."""
 
 
 def intake(pk: Any, viewer: Viewer) -> models.Intake:
@@ -28,7 +33,8 @@ def content(row: models.Intake) -> bytes:
 
 def terms(row: models.Intake) -> Terms:
     """On which terms it is taken in."""
-    return Terms(**{**row.terms, "tags": tuple(row.terms.get("tags", ()))})
+    until = row.terms.get("until")
+    return Terms(**{**row.terms, "tags": tuple(row.terms.get("tags", ())), "until": clock.parse(until) if until else None})
 
 
 def preview(row: models.Intake, *, columns: dict[str, str] | None = None) -> reading.Preview:
@@ -43,8 +49,10 @@ def preview(row: models.Intake, *, columns: dict[str, str] | None = None) -> rea
 
 def stuck(row: models.Intake) -> str:
     """Why no worker will go on with a started import; ``""`` while one will."""
-    if row.stage not in (Stage.WAITING, Stage.RUNNING) or not row.job:
+    if row.stage not in (Stage.WAITING, Stage.RUNNING):
         return ""
+    if not row.job:  # somebody waits for it; but not for ever
+        return "The work was lost." if clock.now() - row.created > WAITED else ""
     try:
         found = jobs.progress(UUID(row.job), SYSTEM)
     except Missing:

@@ -6,6 +6,7 @@ Nothing is stored here: the preview and the import read alike. Every line gives 
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -26,6 +27,8 @@ LARGEST = 64 << 20
 """Bytes of one delivery."""
 MOST = 2_000_000
 """Lines of one delivery."""
+LONGEST_LINE = 16_384
+"""Characters of a line of a list; of a table, four times as many. Longer ones are rejected whole."""
 
 Item = Candidate | Rejected
 
@@ -56,8 +59,10 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "hash": ("md5", "sha1", "sha256"), "file": ("md5", "sha1", "sha256"), "哈希": ("md5", "sha1", "sha256"), "散列": ("md5", "sha1", "sha256"), "文件哈希": ("md5", "sha1", "sha256"),
     "md5": ("md5",), "sha1": ("sha1",), "sha-1": ("sha1",), "sha256": ("sha256",), "sha-256": ("sha256",), "email": ("email",), "邮箱": ("email",),
 }  # fmt: skip
+_PIECE, _HEAD = 1 << 20, 1 << 16
 _COMMENT = re.compile(r"^\s*(#|//|;|!)")
-_TAIL = re.compile(r"\s+(?:#|//|;)\s*(.*)$")
+_TAIL = re.compile(r"(?<!\s)\s++(?:#|//|;)\s*+(.*)$")
+"""A comment behind a value. Each run of blanks is looked at once: a line of nothing else costs no more than its length."""
 _HOSTS = re.compile(r"^(?:0\.0\.0\.0|127\.0\.0\.1|::1?)\s+(\S+)$")
 _MOMENTS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y年%m月%d日 %H:%M:%S", "%Y年%m月%d日 %H:%M")
 _DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日", "%Y%m%d")
@@ -78,14 +83,36 @@ class Wrong(ValueError):
     """A cell that is not understood: a code of ``REASONS`` and its detail."""
 
 
-def decoded(content: bytes) -> str:
-    """The text of a delivery: UTF-8, UTF-16 with its mark, or GB 18030, which spreadsheets in Chinese still write."""
+def encoding_of(content: bytes) -> str:
+    """How a delivery is written: UTF-8, UTF-16 with its mark, or GB 18030, which spreadsheets in Chinese still write."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", "replace").lstrip("\ufeff")
+        return "utf-16"
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        return content.decode("utf-8-sig").lstrip("\ufeff")
+        for start in range(0, len(content), _PIECE):
+            decoder.decode(content[start : start + _PIECE], final=start + _PIECE >= len(content))
     except UnicodeDecodeError:
-        return content.decode("gb18030", "replace")
+        return "gb18030"
+    return "utf-8-sig"
+
+
+class Lines:
+    """The lines of a delivery, decoded as they are asked for. NUL, which no database keeps, becomes U+FFFD.
+
+    One that is longer than ``longest`` raises ``csv.Error``, as the reader of tables does itself; the next can still be asked for.
+    """
+
+    def __init__(self, content: bytes, longest: int, newline: str | None = "") -> None:
+        self._lines, self._longest = io.TextIOWrapper(io.BytesIO(content), encoding_of(content), "replace", newline), longest
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        if len(line) > self._longest:
+            raise csv.Error(f"longer than {self._longest:,} characters")
+        return line.replace("\0", "\ufffd").replace("\ufeff", "")
 
 
 def form_of(content: bytes) -> str:
@@ -98,9 +125,9 @@ def form_of(content: bytes) -> str:
 
 
 def _first(content: bytes) -> str:
-    """The first line that holds something; the beginning is cut at a line's end, never within a character."""
-    head = content[:65536] if len(content) <= 65536 else content[:65536].rpartition(b"\n")[0] or content
-    return next((line for line in decoded(head).splitlines() if line.strip()), "")
+    """The first line that holds something, cut at its end, never within a character; nothing when no line ends within 64 KB."""
+    head = content[:_HEAD] if len(content) <= _HEAD else content[: max(content.rfind(end, 0, _HEAD) + 1 for end in (b"\n", b"\r"))]
+    return next((line.strip("\r\n") for line in Lines(head, _HEAD) if line.strip()), "")
 
 
 def read(content: bytes, *, form: str, terms: Terms, columns: Mapping[str, str] | None = None) -> Iterator[Item]:
@@ -114,8 +141,12 @@ def read(content: bytes, *, form: str, terms: Terms, columns: Mapping[str, str] 
         form = form_of(content)
     if form == Form.STIX:
         return stix(content, terms=terms)
-    text = decoded(content)
-    return _table(text, terms, columns) if form == Form.CSV else _lines(text, terms)
+    return _table(content, terms, columns) if form == Form.CSV else _lines(content, terms)
+
+
+def size(content: bytes, form: str) -> int:
+    """About how many items ``read`` will give, so that progress can be told."""
+    return max(1, content.count(b'"pattern"') if form == Form.STIX else content.count(b"\n"))
 
 
 def preview(content: bytes, *, form: str, terms: Terms, columns: Mapping[str, str] | None = None, count: int = 20) -> Preview:
@@ -137,10 +168,18 @@ def heads(content: bytes, form: str) -> tuple[tuple[str, ...], dict[str, str]]:
 # ---- lists -----------------------------------------------------------------------------------------------------
 
 
-def _lines(text: str, terms: Terms) -> Iterator[Item]:
-    for number, line in enumerate(islice(io.StringIO(text), MOST), 1):
-        if line.strip() and not _COMMENT.match(line):
-            yield _line(number, line.strip(), terms)
+def _lines(content: bytes, terms: Terms) -> Iterator[Item]:
+    lines = Lines(content, LONGEST_LINE, newline=None)
+    for number in range(1, MOST + 1):
+        try:
+            line = next(lines).strip()
+        except StopIteration:
+            return
+        except csv.Error:
+            yield Rejected(number, "", "long", str(LONGEST_LINE))
+            continue
+        if line and not _COMMENT.match(line):
+            yield _line(number, line, terms)
 
 
 def _line(number: int, line: str, terms: Terms) -> Item:
@@ -148,7 +187,7 @@ def _line(number: int, line: str, terms: Terms) -> Item:
     found = _TAIL.search(line)
     note, bare = (found[1], line[: found.start()]) if found else ("", line)
     hosts = _HOSTS.match(bare)
-    bare = hosts[1] if hosts else bare.split(",")[0].split("\t")[0].strip()
+    bare = hosts[1] if hosts else bare.partition(",")[0].partition("\t")[0].strip()
     return judged(number, line, bare, terms, note=note)
 
 
@@ -174,20 +213,26 @@ def _cells(line: str, delimiter: str) -> list[str]:
     return next(csv.reader([line], delimiter=delimiter), [])
 
 
-def _table(text: str, terms: Terms, columns: Mapping[str, str] | None) -> Iterator[Item]:
-    lines = io.StringIO(text, newline="")
-    first = next((line for line in lines if line.strip()), "")
+def _table(content: bytes, terms: Terms, columns: Mapping[str, str] | None) -> Iterator[Item]:
+    lines, first = Lines(content, 4 * LONGEST_LINE), _first(content)
     delimiter = _delimiter(first)
-    headers = _cells(first.strip("\r\n"), delimiter)
+    headers = _cells(first, delimiter)
     roles = dict(columns) if columns else roles_of(headers)
     if "value" not in roles.values():
         raise Invalid("No column holds the values", why=f"The headers are {', '.join(headers)[:200] or 'missing'}.", todo="Name one of them “value” or “指标”, or choose the column in the preview.")
     places = [(roles.get(header, ""), at) for at, header in enumerate(headers)]
-    return _rows(csv.reader(lines, delimiter=delimiter), places, terms)
+    return _rows(csv.reader(_behind_head(lines), delimiter=delimiter), places, terms)
+
+
+def _behind_head(lines: Lines) -> Lines:
+    """The lines after the first that holds something."""
+    while not next(lines, "\n.").strip():
+        pass
+    return lines
 
 
 def _rows(table: Iterator[list[str]], places: Sequence[tuple[str, int]], terms: Terms) -> Iterator[Item]:
-    for number in range(2, MOST):
+    for number in range(2, MOST + 1):
         try:
             cells = next(table)
         except StopIteration:
@@ -201,7 +246,7 @@ def _rows(table: Iterator[list[str]], places: Sequence[tuple[str, int]], terms: 
 
 def _row(number: int, cells: Sequence[str], places: Sequence[tuple[str, int]], terms: Terms) -> Iterator[Item]:
     """One row may hold several values (an address and a hash, say); each becomes a candidate."""
-    raw, said = ",".join(cells), {role: cells[at].strip() for role, at in places if role and role != "value" and at < len(cells) and cells[at].strip()}
+    raw, said = ",".join(cells)[:500], {role: cells[at].strip() for role, at in places if role and role != "value" and at < len(cells) and cells[at].strip()}
     values = [cells[at].strip() for role, at in places if role == "value" and at < len(cells) and cells[at].strip()]
     if not values:
         yield Rejected(number, raw, "bare")
@@ -288,7 +333,13 @@ def moment(text: str, *, end: bool = False) -> datetime:
     found = _written(plain, end)
     if found is None:
         raise Wrong("time", text[:40])
-    return (found if timezone.is_aware(found) else timezone.make_aware(found)).astimezone(UTC)
+    try:
+        moment = (found if timezone.is_aware(found) else timezone.make_aware(found)).astimezone(UTC)
+    except (OverflowError, ValueError) as error:
+        raise Wrong("time", text[:40]) from error
+    if moment.year < 1970:  # no watch list is older; and not every database keeps such times
+        raise Wrong("time", text[:40])
+    return moment
 
 
 def _written(plain: str, end: bool) -> datetime | None:
