@@ -261,7 +261,7 @@ def test_a_folder_waits_while_the_node_is_busy(inbox, watch, all_events, monkeyp
 
 @pytest.mark.django_db(transaction=True)
 def test_only_allowed_folders_are_watched(home, inbox, viewers):
-    (home / "keys").mkdir()
+    (home / "keys").mkdir(exist_ok=True)
     (inbox / "out").symlink_to(home / "keys")
     for path in (str(home / "keys"), "/etc", "relative", str(inbox / "out"), f"{inbox}/../keys", "/nowhere"):
         with pytest.raises(Invalid):

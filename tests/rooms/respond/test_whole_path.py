@@ -3,14 +3,17 @@
 import json
 import shutil
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.conf import settings as live
 from django.test import Client
 from django.urls import reverse
 
 from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.ledger import queries as ledger
+from lianfang.commons.people import actions as people
 from lianfang.commons.people.queries import viewer_of
 from lianfang.kernel import clock
 from lianfang.kernel.viewer import SYSTEM
@@ -88,6 +91,47 @@ def test_a_replay_of_the_same_logs_changes_nothing(node):
     assert {"detect.pack_installed", "detect.found", "respond.alerted"} <= verbs
 
 
+def test_alerts_bear_the_name_of_the_organisation_whose_logs_they_came_of(node, three, organisations):
+    """A member sees and filters their own by name, the unit above sees whose they are, another member neither sees nor guesses them."""
+    other = viewer_of(three.person("other-keeper", organisations.mill, "administrator"))
+    lake.ensure_source("mill-windows", kind="http", actor=other)
+    feed(node)
+    feed(other, source="mill-windows", Computer="hmi-7.mill.example")
+    ours, theirs = organisations.harbour.id, organisations.mill.id
+    assert set(detect_models.Finding.objects.values_list("source", "organisation")) == {("harbour-windows", ours), ("mill-windows", theirs)}
+    assert set(models.Alert.objects.values_list("source", "organisation")) == {("harbour-windows", ours), ("mill-windows", theirs)}
+
+    queue, findings = reverse("respond:alerts"), reverse("detect:finding_list")
+    for user in (three.users.member, three.users.colleague):
+        for url in (queue, f"{queue}?organisation={ours}", f"{findings}?organisation={ours}"):
+            page = page_of(user, url).content.decode()
+            assert "web-02.harbour.example" in page
+            assert "harbour</" in page, "its name is shown"
+            assert "hmi-7" not in page
+            assert "mill</" not in page
+        assert "web-02" not in page_of(user, f"{queue}?organisation={theirs}").content.decode()
+    alert = models.Alert.objects.get(organisation=ours)
+    assert "harbour</dd>" in page_of(three.users.member, reverse("respond:alert", kwargs={"pk": alert.pk})).content.decode()
+    assert "web-02" not in page_of(three.users.outsider, f"{queue}?organisation={ours}").content.decode()
+    assert page_of(three.users.outsider, f"/api/respond/alerts/?organisation={ours}").json()["items"] == []
+    (row,) = page_of(three.users.member, f"/api/respond/alerts/?organisation={ours}").json()["items"]
+    assert row["organisation"] == "harbour"
+
+
+def test_what_was_stored_without_an_organisation_gets_that_of_its_source(node, organisations):
+    feed(node)
+    for room, model in (("detect", detect_models.Finding), ("respond", models.Alert)):
+        model.objects.update(organisation="")
+        import_module(f"lianfang.rooms.{room}.migrations.0002_owners").fill(apps, None)
+        assert set(model.objects.values_list("organisation", flat=True)) == {organisations.harbour.id}
+
+
+def test_alerts_follow_their_organisation_into_the_industry_tree(node, organisations):
+    feed(node)
+    people.move_organisation(organisations.harbour.id, under=organisations.root.pk, axis="industry", actor=SYSTEM)
+    assert models.Alert.objects.get().industry == detect_models.Finding.objects.get().industry != ""
+
+
 def test_a_rule_that_came_later_looks_back_and_says_so(node, three):
     rule = detect_models.Rule.objects.get()
     detect.switch(rule, False, actor=SYSTEM)
@@ -99,6 +143,7 @@ def test_a_rule_that_came_later_looks_back_and_says_so(node, three):
         jobs.work(once=True)
         alert = models.Alert.objects.get()
         assert (alert.backfilled, alert.count, detect_models.Finding.objects.count()) == (True, 1, 1)
+        assert alert.organisation == node.organisation != ""
     page = page_of(three.users.member, reverse("respond:alert", kwargs={"pk": alert.pk})).content.decode()
     assert "found by looking back" in page
 

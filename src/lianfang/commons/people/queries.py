@@ -29,7 +29,11 @@ from lianfang.kernel.viewer import NOBODY, Viewer, after
 KEY_MEMORY = 5.0
 """Seconds for which a process remembers a key it has examined; a revoked key dies within this time everywhere."""
 
+NAME_MEMORY = 5.0
+"""Seconds for which a process remembers what an organisation is called."""
+
 _known: dict[str, tuple[float, Viewer]] = {}
+_names: dict[str, tuple[float, str]] = {}
 
 
 # ---- who is asking ---------------------------------------------------------------------------------------------
@@ -187,9 +191,20 @@ def organisations(viewer: Viewer) -> list[Unit]:
 
 
 def name_of(pk: Any) -> str:
-    """What an organisation is called, for a label; "" if there is none."""
-    row = models.Organisation.objects.filter(pk=pk).only("name", "short_name").first()
-    return str(row) if row else ""
+    """What an organisation is called, for a label; "" if there is none. Lists ask row by row, so a process remembers it for a few seconds."""
+    until, name = _names.get(str(pk), (0.0, ""))
+    if pk and until < monotonic():
+        row = models.Organisation.objects.filter(pk=pk).only("name", "short_name").first()
+        name = str(row) if row else ""
+        if len(_names) > 4096:
+            _names.clear()
+        _names[str(pk)] = (monotonic() + NAME_MEMORY, name)
+    return name
+
+
+def forget_names() -> None:
+    """Make this process look at the table again at once."""
+    _names.clear()
 
 
 def person(pk: Any, viewer: Viewer) -> Person:

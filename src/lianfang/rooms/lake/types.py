@@ -100,7 +100,7 @@ def event_id(worker: str, sequence: int, index: int, part: int = 0) -> str:
 class Batch:
     """Rows of one source out of one segment, decoded, mapped and levelled, before they are stored.
 
-    ``rows`` are flat native fields, ``raws`` the original bytes, ``logsources`` the (product, category, service) of each
+    ``organisation`` is the id of the source's owner. ``rows`` are flat native fields, ``raws`` the original bytes, ``logsources`` the (product, category, service) of each
     row, ``columns`` the stored columns by name (``rules`` not yet). ``ref`` names the batch for good: a replay after a
     crash brings the same ref again, so that ``conclude`` can tell it has seen it. ``examine`` sees all rows; ``conclude``
     gets the rows that were hit, under the same numbers (mappings instead of sequences), so that the rest can be let go.
@@ -112,6 +112,7 @@ class Batch:
     raws: Sequence[bytes]
     logsources: Sequence[tuple[str, str, str]]
     columns: Mapping[str, Sequence[Any]]
+    organisation: str = ""
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -53,6 +53,7 @@ def change_organisation(pk: Any, *, actor: Viewer, **fields: str) -> Unit:
         setattr(row, key, Kind(value).value if key == "kind" else value.strip())
     row.name = _said(row.name)
     row.save(update_fields=list(fields))
+    transaction.on_commit(queries.forget_names)
     _told("people.organisation_changed", row, actor, changed={key: [old, getattr(row, key)] for key, old in before.items() if old != getattr(row, key)})
     return queries.organisation(row.pk, actor)
 

@@ -59,7 +59,7 @@ class Watchman:
     def conclude(self, batch: Batch, hits: Mapping[int, Sequence[str]]) -> None:
         """Store what was found; a batch that was concluded before changes nothing."""
         if hits:
-            store(batch.ref, batch.source, batch.columns, hits)
+            store(batch.ref, batch.source, batch.columns, hits, organisation=batch.organisation)
         self._account()
 
     def keep_up(self) -> None:

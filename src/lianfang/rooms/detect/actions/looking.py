@@ -7,7 +7,7 @@ named by the rule, the hour and the events themselves: a hunt that was stopped, 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -59,11 +59,12 @@ def hunt(what: str, since: datetime, until: datetime, *, tell: Tell = lambda per
     examiner = _examiner(what)
     since = since.replace(minute=0, second=0, microsecond=0)
     found, looked, start = 0, 0, since
+    owners = lake.owners(viewer=SYSTEM)
     while start < until:
         end = min(start + SLICE, until)
         for number, page in enumerate(_pages(start, end)):
             looked += len(page)
-            found += _examine(page, examiner, what, f"hunt-{what[:40]}-{start:%Y%m%d%H}-{number}")
+            found += _examine(page, examiner, owners, what, f"hunt-{what[:40]}-{start:%Y%m%d%H}-{number}")
             tell(100 * ((start - since) / (until - since)), f"{looked:,} events, {found:,} findings")
         start = end
     tell(100, f"{looked:,} events, {found:,} findings")
@@ -92,15 +93,15 @@ def _pages(since: datetime, until: datetime) -> Iterator[list[Event]]:
         last = page[-1]["event_id"]
 
 
-def _examine(page: Sequence[Event], examiner: Examiner, what: str, name: str) -> int:
+def _examine(page: Sequence[Event], examiner: Examiner, owners: Mapping[str, str], what: str, name: str) -> int:
     """One page, source by source: one batch of findings for each."""
     by_source: dict[str, list[Event]] = defaultdict(list)
     for event in page:
         by_source[event["source"]].append(event)
-    return sum(_examine_source(source, events, examiner, what, name) for source, events in by_source.items())
+    return sum(_examine_source(source, events, examiner, owners.get(source, ""), what, name) for source, events in by_source.items())
 
 
-def _examine_source(source: str, events: Sequence[Event], examiner: Examiner, what: str, name: str) -> int:
+def _examine_source(source: str, events: Sequence[Event], examiner: Examiner, organisation: str, what: str, name: str) -> int:
     hits: dict[int, tuple[str, ...]] = {}
     for rows, origins, places in _read(events):
         for at, uids in examiner.rows(rows, origins):
@@ -113,7 +114,7 @@ def _examine_source(source: str, events: Sequence[Event], examiner: Examiner, wh
         return 0
     columns = {column: [event[column] for event in events] for column in _COLUMNS if column not in ("rules", "raw")}
     these = sha256("\n".join(f"{events[place]['event_id']} {' '.join(uids)}" for place, uids in sorted(hits.items())).encode()).hexdigest()[:16]
-    return store(f"{name}-{these}:{source}"[:120], source, columns, hits, backfilled=True)
+    return store(f"{name}-{these}:{source}"[:120], source, columns, hits, organisation=organisation, backfilled=True)
 
 
 def _read(events: Sequence[Event]) -> Iterable[tuple[Sequence[Any], Sequence[Any], list[int]]]:

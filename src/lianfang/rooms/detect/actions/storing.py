@@ -31,13 +31,13 @@ _COPIED = ("title", "title_zh", "author", "severity", "status", "techniques", "t
 
 
 @transaction.atomic
-def store(batch: str, source: str, columns: Mapping[str, Sequence[Any]], hits: Mapping[int, Sequence[str]], *, backfilled: bool = False, actor: Viewer = SYSTEM) -> int:
-    """Fold and keep what was found in ``batch``; returns how many findings were stored (0: they were there before)."""
+def store(batch: str, source: str, columns: Mapping[str, Sequence[Any]], hits: Mapping[int, Sequence[str]], *, organisation: str = "", backfilled: bool = False, actor: Viewer = SYSTEM) -> int:
+    """Fold and keep what was found in ``batch``, whose source belongs to ``organisation`` (its id); returns how many findings were stored (0: they were there before)."""
     folds = folding.fold(hits, columns)
     if not folds or models.Finding.objects.filter(batch=batch).exists():
         return 0
     said = _said({fold.rule_uid for fold in folds})
-    about = {"batch": batch, "source": source, "source_name": source, "sample": source.startswith(SAMPLE), "backfilled": backfilled}
+    about = {"batch": batch, "source": source, "source_name": source, "organisation": organisation, "sample": source.startswith(SAMPLE), "backfilled": backfilled}
     models.Finding.objects.bulk_create([_finding(fold, said.get(fold.rule_uid, {}), about) for fold in folds], batch_size=500, ignore_conflicts=True)
     _count(folds)
     detail = {"findings": len(folds), "events": sum(fold.count for fold in folds), "rules": len({fold.rule_uid for fold in folds}), "backfilled": backfilled}

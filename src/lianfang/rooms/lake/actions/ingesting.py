@@ -101,7 +101,7 @@ class _Sources:
         """``None`` for a source that is gone or going."""
         if self.known is None or monotonic() >= self.due or name not in self.known:
             rows = models.Source.objects.exclude(stage=Stage.ERASING)
-            self.known = {row.name: Origin(row.name, row.codec, row.encoding, row.template, row.territory, row.industry) for row in rows}
+            self.known = {row.name: Origin(row.name, row.codec, row.encoding, row.template, row.organisation, row.territory, row.industry) for row in rows}
             self.due = monotonic() + SOURCES_EVERY
         return self.known.get(name)
 

@@ -43,6 +43,7 @@ class Origin:
     codec: str
     encoding: str
     template: str
+    organisation: str
     territory: str
     industry: str
 
@@ -143,7 +144,7 @@ class Preparer:
         columns["source"], columns["territory"], columns["industry"] = ([value] * len(rows) for value in (origin.name, origin.territory, origin.industry))
         columns["raw"] = [raw.decode("utf-8", "replace") for raw in decoded.raws]
         columns["level"] = [int(level) for level in classify(columns)]
-        batch = Batch(f"{segment.name}:{origin.name}", origin.name, rows, decoded.raws, mapped.logsources, columns)
+        batch = Batch(f"{segment.name}:{origin.name}", origin.name, rows, decoded.raws, mapped.logsources, columns, origin.organisation)
         hits = self._examine(batch)
         columns["rules"] = _rules(len(rows), hits.values())
         done.batches.append((_hit(batch, hits.values()), hits))

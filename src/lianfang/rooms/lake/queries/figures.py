@@ -56,6 +56,11 @@ def source_names(*, viewer: Viewer) -> list[str]:
     return list(models.Source.objects.seen_by(viewer).exclude(stage=Stage.ERASING).order_by("name").values_list("name", flat=True))
 
 
+def owners(*, viewer: Viewer) -> dict[str, str]:
+    """Whose the sources in scope are: name → id of the organisation."""
+    return dict(models.Source.objects.seen_by(viewer).exclude(stage=Stage.ERASING).order_by("name").values_list("name", "organisation"))
+
+
 def has_sample(*, viewer: Viewer) -> bool:
     """Whether the sample stream is there, to offer its removal."""
     return models.Source.objects.seen_by(viewer).filter(kind="sample").exclude(stage=Stage.ERASING).exists()

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame.pages import page, show, unchanged
+from lianfang.commons.people import queries as people
 from lianfang.engines.schema import ocsf
 from lianfang.engines.schema.events import COLUMNS
 from lianfang.kernel import clock
@@ -195,6 +196,7 @@ def fact_pairs(row: models.Alert, viewer: Viewer) -> list[Pair]:
         (translate("Events"), format_html('<span class="number">{}</span>', row.count)),
         (translate("First event"), row.first),
         *([(translate("Last event"), row.last)] if row.last != row.first else []),
+        (translate("Organisation"), people.name_of(row.organisation) or None),
         (translate("Source"), row.source_name),
         (translate("Assignee"), row.assignee_name or translate("nobody")),
     ]

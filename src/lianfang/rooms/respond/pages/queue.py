@@ -7,6 +7,7 @@ as two lines and a score, not as twelve columns.
 from __future__ import annotations
 
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from django.contrib import messages
@@ -19,6 +20,7 @@ from django.utils.translation import ngettext
 
 from lianfang.commons.frame.pages import Nav, finder, page, show, unchanged
 from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Question, Sheet, exchange, registry, rest, views
+from lianfang.commons.people import queries as people
 from lianfang.kernel.errors import Invalid
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect.queries import framework
@@ -61,6 +63,11 @@ def _alarms(viewer: Viewer) -> list[tuple[str, str]]:
     return [(key, alarm.named.name) for key, alarm in framework.alarms().items()]
 
 
+def _owners(viewer: Viewer) -> list[tuple[str, str]]:
+    """The organisations whose logs the viewer sees."""
+    return sorted(((organisation, people.name_of(organisation)) for organisation in set(lake.owners(viewer=viewer).values())), key=itemgetter(1))
+
+
 def _sources(viewer: Viewer) -> list[tuple[str, str]]:
     return [(name, name) for name in lake.source_names(viewer=viewer)]
 
@@ -87,6 +94,7 @@ ALERTS = Sheet(
         "last",
         "raised",
         "closed",
+        Column("organisation", _("Organisation"), value=lambda row: people.name_of(row.organisation), sort=False),
         "source_name",
         "rule_uid",
         "author",
@@ -101,6 +109,7 @@ ALERTS = Sheet(
         Filter("alarm", _("Alarm type"), kind="choice", choices=_alarms),
         Filter("assignee", _("Assignee"), kind="choice", choices=_assignees, apply=_by_assignee),
         Filter("host", _("Host")),
+        Filter("organisation", _("Organisation"), kind="choice", choices=_owners),
         Filter("source", _("Source"), kind="choice", choices=_sources),
         Filter("time", _("Last event"), kind="time", lookup="last"),
         Filter("verdict", _("Verdict"), kind="choice", choices=Verdict.choices),
@@ -169,7 +178,7 @@ def _is_on(query: str, said: dict[str, set[str]]) -> bool:
 
 def line(row: models.Alert, viewer: Viewer) -> dict[str, Any]:
     """One alert as the queue shows it."""
-    return {"row": row, "alarm": framework.alarm_name(row.alarm), "tone": STATE_TONES[State(row.state)], "verdict_tone": VERDICT_TONES.get(row.verdict, "quiet"), "reasons": told(row), "techniques": row.techniques[:3], "more_techniques": len(row.techniques[3:])}
+    return {"row": row, "alarm": framework.alarm_name(row.alarm), "organisation": people.name_of(row.organisation), "tone": STATE_TONES[State(row.state)], "verdict_tone": VERDICT_TONES.get(row.verdict, "quiet"), "reasons": told(row), "techniques": row.techniques[:3], "more_techniques": len(row.techniques[3:])}
 
 
 def told(row: models.Alert) -> dict[str, Any]:
