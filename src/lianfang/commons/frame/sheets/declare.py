@@ -212,7 +212,8 @@ class Sheet:
     def _column(self, said: str | Column) -> Column:
         column = Column(said) if isinstance(said, str) else said
         found = self.model_field(column.name) if column.value is None else None
-        label = column.label or (capfirst(found.verbose_name) if found is not None else capfirst(column.name.replace("_", " ")))
+        named = self.model_field(column.name)
+        label = column.label or capfirst(named.verbose_name if named is not None else column.name.replace("_", " "))
         sortable = found is not None and not found.is_relation and not isinstance(found, models.JSONField | models.TextField | models.BinaryField)
         sort = column.sort if column.sort is not None else (column.name if sortable else False)
         source = self.model_field(sort) if isinstance(sort, str) else None
