@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 
 from django.core.validators import MaxValueValidator
 from django.db import models
@@ -71,8 +72,11 @@ class Indicator(Scoped):
 
     @property
     def standing(self) -> Standing:
-        """Active, pending, expired or revoked, at this moment."""
-        now = clock.now()
+        """Active, pending, expired or revoked, now."""
+        return self.standing_at(clock.now())
+
+    def standing_at(self, now: datetime) -> Standing:
+        """The same at another moment."""
         if self.revoked:
             return Standing.REVOKED
         if self.valid_from > now:
@@ -151,5 +155,6 @@ class Edition(models.Model):
 
     id = models.PositiveSmallIntegerField(primary_key=True)
     number = models.PositiveBigIntegerField(default=0)
+    birth = models.UUIDField(default=new_id, help_text="Tells this node's tables from others that stood at the same number")
     removed = models.PositiveBigIntegerField(default=0, help_text="The edition in which an indicator was last removed altogether")
     told = models.CharField(max_length=60, default="")

@@ -163,7 +163,7 @@ def _received(items: Sequence[Candidate]) -> dict[bytes, UUID]:
     wanted = {hashlib.sha256(item.object).hexdigest(): item for item in items if item.object}
     if not wanted:
         return {}
-    models.Received.objects.bulk_create([models.Received(digest=digest, stix_id=item.stix_id, content=item.object) for digest, item in wanted.items()], ignore_conflicts=True)
+    models.Received.objects.bulk_create([models.Received(digest=digest, stix_id=item.stix_id, content=item.object) for digest, item in sorted(wanted.items())], ignore_conflicts=True)
     return {wanted[digest].object: pk for pk, digest in models.Received.objects.filter(digest__in=list(wanted)).values_list("pk", "digest")}
 
 

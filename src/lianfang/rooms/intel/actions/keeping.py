@@ -48,7 +48,7 @@ def change(row: models.Indicator, values: Mapping[str, Any], *, actor: Viewer) -
     before = {name: getattr(row, name) for name in FIELDS}
     _set(row, values)
     differs = [name for name in FIELDS if getattr(row, name) != before[name]]
-    return _kept(row, actor, "intel.indicator_changed", {"fields": differs}) if differs else row
+    return _kept(row, actor, "intel.indicator_changed", {"fields": differs}, removed="value" in differs) if differs else row
 
 
 def revoke(row: models.Indicator, *, actor: Viewer) -> models.Indicator:
@@ -68,22 +68,23 @@ def remove(row: models.Indicator, *, actor: Viewer) -> None:
     """The indicator is gone; the ledger keeps that it was there."""
     actor.must("intel.indicator.delete")
     _told("intel.indicator_removed", row, actor, {"kind": row.kind, "source": row.source})
-    number = move_on()
-    models.Edition.objects.filter(pk=watching.ONLY).update(removed=number)
+    move_on(removed=True)
     models.Indicator.objects.filter(pk=row.pk).delete()
     tell()
 
 
-def move_on() -> int:
+def move_on(*, removed: bool = False) -> int:
     """Move the watch list's edition on, in the transaction that changes indicators and before they are written; returns its number.
 
     The number is stamped on what is written. The edition's row stays locked until the transaction ends, so whoever sees an
-    edition sees everything stamped with it or before.
+    edition sees everything stamped with it or before. ``removed``: a value goes and leaves no row behind that says so.
     """
-    if not models.Edition.objects.filter(pk=watching.ONLY).update(number=F("number") + 1):
+    change: dict[str, Any] = {"number": F("number") + 1} | ({"removed": F("number") + 1} if removed else {})
+    edition = models.Edition.objects.filter(pk=watching.ONLY)
+    if not edition.update(**change):
         models.Edition.objects.bulk_create([models.Edition(pk=watching.ONLY)], ignore_conflicts=True)
-        models.Edition.objects.filter(pk=watching.ONLY).update(number=F("number") + 1)
-    return models.Edition.objects.values_list("number", flat=True).get(pk=watching.ONLY)
+        edition.update(**change)
+    return edition.values_list("number", flat=True).get()
 
 
 @transaction.atomic
@@ -117,11 +118,11 @@ def _canonical(text: str) -> tuple[str, str]:
     return found
 
 
-def _kept(row: models.Indicator, actor: Viewer, verb: str, detail: dict[str, Any]) -> models.Indicator:
+def _kept(row: models.Indicator, actor: Viewer, verb: str, detail: dict[str, Any], *, removed: bool = False) -> models.Indicator:
     row.changed = clock.now()
     try:
         with transaction.atomic():
-            row.edition = move_on()
+            row.edition = move_on(removed=removed)
             row.save()
             _told(verb, row, actor, detail)
             tell()
