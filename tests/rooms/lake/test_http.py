@@ -3,6 +3,7 @@
 import gzip
 import json
 import zlib
+from datetime import datetime, timedelta
 
 import pytest
 import zstandard
@@ -11,6 +12,8 @@ from tests.rooms.lake.conftest import sysmon
 from lianfang.commons.people import actions as people
 from lianfang.commons.people import models as people_models
 from lianfang.commons.people import queries as people_queries
+from lianfang.kernel import clock
+from lianfang.kernel.errors import Invalid
 from lianfang.rooms.lake import actions, models, queries
 from lianfang.rooms.lake.actions import receiving
 
@@ -60,6 +63,36 @@ def test_a_device_sends_its_log_and_another_system_reads_it_through_the_same_doo
     assert client.get("/api/lake/events/?since=2026-11-20T00:00:00Z", headers=key("outsider")).json()["events"] == []
     assert client.get(f"/api/lake/events/{one['event_id']}/", headers=key("outsider")).status_code == 404
     assert client.get("/api/lake/events/").status_code == 401
+
+
+def test_local_times_are_read_in_the_zone_of_their_source(send, client, key, viewers, tree):
+    """RFC 3164 names no zone: the same line from a sender in Shanghai and from one set to UTC is eight hours apart."""
+    now = clock.now().replace(microsecond=0) - timedelta(hours=1)
+    line = f"<38>{now:%b} {now.day:2d} {now:%H:%M:%S} app-01 sshd[812]: Failed password for root from 203.0.113.77 port 40221 ssh2".encode()
+    for name, zone in (("shanghai", "Asia/Shanghai"), ("greenwich", "UTC"), ("unsaid", "")):
+        actions.create_source(name, codec="syslog", zone=zone, actor=viewers.member)
+        assert send(line, url=f"/api/lake/ingest/{name}").status_code == 202
+    actions.drain()
+    since = f"{now - timedelta(hours=12):%Y-%m-%dT%H:%M:%SZ}"
+    found = client.get(f"/api/lake/events/?since={since}&q=40221", headers=key("member")).json()["events"]
+    times = {event["source"]: datetime.fromisoformat(event["time"]) for event in found}
+    assert times == {"greenwich": now, "shanghai": now - timedelta(hours=8), "unsaid": now - timedelta(hours=8)}, "the node's own zone stands where none is said"
+
+
+def test_a_zone_that_a_machine_no_longer_knows_stops_nothing(send, all_events, caplog):
+    models.Source.objects.update(zone="Mars/Olympus")
+    assert send(lines({"message": "still taken"})).status_code == 202
+    actions.drain()
+    assert len(all_events()) == 1
+    assert "Mars/Olympus" in caplog.text
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "../../etc/passwd", "/etc/localtime", "Asia", "+08:00", "x" * 41])
+def test_what_is_no_zone_is_refused_in_words(viewers, zone):
+    with pytest.raises(Invalid, match="时区") as error:
+        actions.create_source("fw-2", zone=zone, actor=viewers.member)
+    assert error.value.details["zone"]
+    assert not models.Source.objects.filter(name="fw-2").exists()
 
 
 @pytest.mark.covers("XA12")

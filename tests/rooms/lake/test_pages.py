@@ -140,6 +140,22 @@ def test_a_source_is_made_tested_paused_and_erased_in_the_browser(browser, users
     assert browser("outsider").get(f"/lake/source/{row.pk}/").status_code == 404
 
 
+def test_the_form_of_a_source_offers_its_zone(browser, viewers):
+    client = browser("member")
+    assert 'value="Asia/Shanghai"' in client.get("/lake/source/add/").content.decode()
+    said = {"name": "fw-2", "kind": "http", "codec": "auto", "encoding": "utf-8"}
+    for language, words in (("en", "There is no time zone “Mars/Olympus”"), ("zh-hans", "没有名为“Mars/Olympus”的时区")):
+        client.cookies["django_language"] = language
+        answer = client.post("/lake/source/add/", said | {"zone": "Mars/Olympus"})
+        assert words in answer.content.decode()
+    assert client.post("/lake/source/add/", said | {"zone": "Europe/Berlin"}).status_code == 302
+    row = models.Source.objects.get(name="fw-2")
+    assert "Europe/Berlin" in client.get(f"/lake/source/{row.pk}/").content.decode()
+    client.post(f"/lake/source/{row.pk}/change/", said | {"zone": "UTC"})
+    row.refresh_from_db()
+    assert row.zone == "UTC"
+
+
 def test_rejects_are_looked_at_and_sent_through_again(stored, browser):
     client = browser("member")
     page = client.get("/lake/rejects/").content.decode()

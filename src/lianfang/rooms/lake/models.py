@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame.scoped import Scoped
 from lianfang.kernel import clock
+from lianfang.kernel.errors import Invalid
 from lianfang.kernel.ids import new_id
 from lianfang.kernel.ref import Ref
-from lianfang.rooms.lake.types import Codec, Kind, Stage
+from lianfang.rooms.lake.types import Codec, Kind, Stage, zone_of
+
+
+def default_zone() -> str:
+    """The node's own time zone."""
+    return settings.TIME_ZONE
+
+
+def valid_zone(name: str) -> None:
+    """Raise ``ValidationError`` for what is no time zone."""
+    try:
+        zone_of(name)
+    except Invalid as fault:
+        raise ValidationError(f"{fault.what}. {fault.todo}", code="zone") from fault
+
 
 NAME = r"\w[\w.-]{0,59}"
 
@@ -24,6 +41,7 @@ class Source(Scoped):
     codec = models.CharField(_("format"), max_length=12, choices=Codec.choices, default=Codec.AUTO)
     template = models.CharField(_("mapping template"), max_length=80, blank=True, help_text=_("Empty: found by itself, record by record."))
     encoding = models.CharField(_("character set"), max_length=12, choices=[("utf-8", "UTF-8"), ("gb18030", "GB 18030")], default="utf-8", help_text=_("Of syslog senders; JSON is always UTF-8."))
+    zone = models.CharField(_("time zone"), max_length=40, blank=True, default=default_zone, validators=[valid_zone], help_text=_("Of times in its logs that name none, as in RFC 3164 syslog: for example Asia/Shanghai or UTC."))
     host = models.CharField(_("listens on"), max_length=60, blank=True, help_text=_("Syslog: address to listen on; empty: all."))
     port = models.PositiveIntegerField(_("port"), null=True, blank=True, help_text=_("Syslog: for example 1514; below 1024 needs privileges."))
     path = models.CharField(_("folder"), max_length=300, blank=True, help_text=_("Watched folder: an absolute path on this node that the node's settings allow."))

@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db.models import TextChoices
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from lianfang.engines.schema.events import TABLES
-from lianfang.kernel.errors import Conflict
+from lianfang.kernel.errors import Conflict, Invalid
 from lianfang.kernel.facts import Fact
 
 EVENT_TABLES: tuple[str, ...] = tuple(TABLES.values())
@@ -54,6 +55,18 @@ class Busy(Conflict):
 
     status, code = 429, "busy"
     retry_after = 2
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """The time zone of an IANA name; raises ``Invalid``.
+
+    >>> str(zone_of("Asia/Shanghai"))
+    'Asia/Shanghai'
+    """
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:  # unknown; not a name; the name of a folder
+        raise Invalid(gettext("There is no time zone %(name)s") % {"name": f"“{name[:40]}”"}, why=gettext("It is not in the IANA list that this node has."), todo=gettext("Write a name like Asia/Shanghai or UTC."), details={"zone": [gettext("Write a name like Asia/Shanghai or UTC.")]}) from error
 
 
 NOT_HERE = "There is no such log source"

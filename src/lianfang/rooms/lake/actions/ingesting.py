@@ -23,13 +23,13 @@ from django.conf import settings
 from django.db import close_old_connections, connections
 
 from lianfang.engines.connect.mapping import Templates
-from lianfang.kernel.errors import Conflict
+from lianfang.kernel.errors import Conflict, Invalid
 from lianfang.rooms.lake import declare, models
 from lianfang.rooms.lake.actions import keeping, listening, receiving, spool
 from lianfang.rooms.lake.actions.preparing import Origin, Prepared, Preparer
 from lianfang.rooms.lake.actions.spool import Segment
 from lianfang.rooms.lake.actions.storing import Storer, lake_root
-from lianfang.rooms.lake.types import Stage
+from lianfang.rooms.lake.types import Stage, zone_of
 
 log = logging.getLogger(__name__)
 
@@ -101,9 +101,19 @@ class _Sources:
         """``None`` for a source that is gone or going."""
         if self.known is None or monotonic() >= self.due or name not in self.known:
             rows = models.Source.objects.exclude(stage=Stage.ERASING)
-            self.known = {row.name: Origin(row.name, row.codec, row.encoding, row.template, row.organisation, row.territory, row.industry) for row in rows}
+            self.known = {row.name: Origin(row.name, row.codec, row.encoding, row.template, _zone(row), row.organisation, row.territory, row.industry) for row in rows}
             self.due = monotonic() + SOURCES_EVERY
         return self.known.get(name)
+
+
+def _zone(row: models.Source) -> str:
+    """The source's zone; the node's own where this machine no longer knows it."""
+    try:
+        zone_of(row.zone)
+    except Invalid as fault:
+        log.error("source %s: %s; its local times are read in %s", row.name, fault, models.default_zone())
+        return models.default_zone()
+    return row.zone
 
 
 class Line:
@@ -116,7 +126,7 @@ class Line:
     def __init__(self) -> None:
         self.examiners = {name: factory() for name, factory in declare.examiners().items()}
         self.storer = Storer(examiners=self.examiners)
-        self.preparer = Preparer(templates=Templates.load(settings.CONTENT / "mappings", cache_bytes=MEMO_BYTES), examiners=self.examiners, origin=_Sources().origin, is_new=self._is_new)
+        self.preparer = Preparer(templates=Templates.load(settings.CONTENT / "mappings", cache_bytes=MEMO_BYTES), examiners=self.examiners, origin=_Sources().origin, is_new=self._is_new, zone=models.default_zone())
         self._in_hand: set[Segment] = set()
         self._keys: set[tuple[str, str]] = set()
         self._round = 0

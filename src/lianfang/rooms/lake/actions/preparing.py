@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import pyarrow as pa
@@ -24,7 +24,7 @@ from lianfang.engines.schema.events import table_of
 from lianfang.rooms.lake.actions import spool
 from lianfang.rooms.lake.actions.spool import Segment
 from lianfang.rooms.lake.declare import Examiner
-from lianfang.rooms.lake.types import Batch, Codec, event_id
+from lianfang.rooms.lake.types import Batch, Codec, event_id, zone_of
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class Origin:
     codec: str
     encoding: str
     template: str
+    zone: str
     organisation: str
     territory: str
     industry: str
@@ -82,11 +83,11 @@ class _Frames:
 
 
 class Preparer:
-    """Prepares segments, one after another. ``origin(name)`` is ``None`` for a source that is gone: its frames are dropped."""
+    """Prepares segments, one after another. ``origin(name)`` is ``None`` for a source that is gone: its frames are dropped. ``zone``: that of most sources."""
 
-    def __init__(self, *, templates: Templates, examiners: Mapping[str, Examiner], origin: Callable[[str], Origin | None], is_new: Callable[[str, str], bool]):
+    def __init__(self, *, templates: Templates, examiners: Mapping[str, Examiner], origin: Callable[[str], Origin | None], is_new: Callable[[str, str], bool], zone: str = "UTC"):
         self.templates, self.examiners, self.origin, self.is_new = templates, examiners, origin, is_new
-        self._chosen = {"": templates}
+        self._chosen = {("", zone): (templates, zone_of(zone))}
 
     def prepare(self, segment: Segment) -> Prepared:
         """All groups of a segment."""
@@ -136,7 +137,8 @@ class Preparer:
         segment, rows = done.segment, decoded.rows
         moments = {one: datetime.fromtimestamp(one / 1000, UTC) for one in set(part.received)}
         received = [moments[part.received[at]] for at in decoded.origin]
-        mapped = self._templates(origin.template).map(rows, received=received[-1])
+        templates, zone = self._templates(origin.template, origin.zone)
+        mapped = templates.map(rows, received=received[-1], zone=zone)
         columns: dict[str, Any] = dict(mapped.columns)
         columns["event_id"] = _identifiers(segment, [part.numbers[at] for at in decoded.origin])
         columns["received"] = received
@@ -151,11 +153,11 @@ class Preparer:
         done.owners.add(origin.territory)
         done.events.append((shape.table(columns), [table_of(uid or 0) for uid in columns.get("class_uid") or [0] * len(rows)]))
 
-    def _templates(self, name: str) -> Templates:
-        """All templates, or the one that the source names (what does not fit it is kept unmapped)."""
-        if name not in self._chosen:
-            self._chosen[name] = Templates([one for one in self.templates.templates if one.name == name], cache_bytes=8 << 20)
-        return self._chosen[name]
+    def _templates(self, name: str, zone: str) -> tuple[Templates, tzinfo]:
+        """All templates, or the one that the source names (what does not fit it is kept unmapped); one set per zone, since memos of times hold for one zone."""
+        if (name, zone) not in self._chosen:
+            self._chosen[name, zone] = (Templates([one for one in self.templates.templates if name in ("", one.name)], cache_bytes=8 << 20), zone_of(zone))
+        return self._chosen[name, zone]
 
     def _examine(self, batch: Batch) -> dict[str, Mapping[int, tuple[str, ...]]]:
         """Every examiner's hits. One that fails costs its hits and is heard in the log, never the events."""

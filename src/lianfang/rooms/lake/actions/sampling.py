@@ -44,7 +44,7 @@ def erase_sample(*, actor: Viewer) -> int:
 
 def _feed(path: Path, span: timedelta, actor: Viewer) -> list[BatchRef]:
     name = f"sample-{path.stem}"[:60]
-    sources.ensure_source(name, kind=Kind.SAMPLE, actor=actor)
+    sources.ensure_source(name, kind=Kind.SAMPLE, zone="UTC", actor=actor)  # as its times are shifted
     lines = [shifted(line, span) for line in path.read_bytes().splitlines() if line.strip()]
     return [receiving.receive(name, lines[start : start + PART], actor=actor) for start in range(0, len(lines), PART)]
 

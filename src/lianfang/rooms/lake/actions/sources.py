@@ -26,9 +26,9 @@ from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.lake import models
 from lianfang.rooms.lake.actions import receiving
-from lianfang.rooms.lake.types import NOT_HERE, Codec, Kind, SourceErased, Stage
+from lianfang.rooms.lake.types import NOT_HERE, Codec, Kind, SourceErased, Stage, zone_of
 
-FIELDS = ("note", "codec", "template", "encoding", "host", "port", "path", "pattern")
+FIELDS = ("note", "codec", "template", "encoding", "zone", "host", "port", "path", "pattern")
 RECEIPTS_KEPT = timedelta(days=30)
 
 
@@ -168,7 +168,9 @@ def _known(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _must_fit(row: models.Source) -> None:
-    """What its kind needs is there, and can be right."""
+    """What its kind needs is there, and can be right; no zone means the node's."""
+    row.zone = row.zone or models.default_zone()
+    zone_of(row.zone)
     if not re.fullmatch(models.NAME, row.name):
         raise Invalid("This cannot be the name of a source", why="It stands in addresses and in every event.", todo="Use letters, digits, “_”, “-” and “.”, at most 60.", details={"name": ["letters, digits, “_”, “-”, “.”"]})
     if row.kind in (Kind.SYSLOG_UDP, Kind.SYSLOG_TCP) and not 0 < (row.port or 0) < 65536:
