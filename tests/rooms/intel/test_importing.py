@@ -2,9 +2,11 @@
 
 import json
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection, connections
 
 from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.ledger import models as ledger
@@ -16,6 +18,7 @@ from lianfang.rooms.intel.queries import bundles, intakes
 from lianfang.rooms.intel.types import Stage, Terms
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+at_once = pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite lets one write at a time, and in memory has none wait")
 LIST = b"203.0.113.9\nhxxp://bad[.]example/x\n203.0.113.9\nnonsense\n"
 
 
@@ -202,3 +205,41 @@ def test_a_long_list_is_taken_within_bounded_memory(viewers):
         tracemalloc.stop()
     assert report.added == 30_000
     assert peak < len(content) + (24 << 20)  # of each line 130 bytes are remembered, and one part is held
+
+
+@at_once
+@pytest.mark.django_db(transaction=True)
+def test_imports_at_once_lose_and_double_nothing(viewers):
+    """Four workers bring the same things in, each in its own order: every value stands once, and every count is right."""
+    values = [f"host-{n}.bad.example" for n in range(2_000)]
+
+    def bring_in(turn):
+        try:
+            return actions.import_list("\n".join(values[turn * 500 :] + values[: turn * 500]), source="feed", actor=viewers.member, days=0)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(bring_in, range(4)))
+    assert rows().count() == 2_000
+    assert sum(one.added for one in reports) == 2_000
+    assert all(one.read == 2_000 == one.added + one.renewed + one.same for one in reports)
+    assert queries.watchlist().domains == set(values)
+
+
+@at_once
+@pytest.mark.django_db(transaction=True)
+def test_bundles_at_once_keep_their_objects_once(viewers):
+    shape = {"type": "indicator", "pattern_type": "stix", "valid_from": "2026-11-01T00:00:00Z"}
+    objects = [{**shape, "id": f"indicator--{n}", "pattern": f"[domain-name:value = 'host-{n}.bad.example']"} for n in range(600)]
+
+    def bring_in(turn):
+        try:
+            return actions.import_stix(json.dumps({"type": "bundle", "objects": objects[turn * 200 :] + objects[: turn * 200]}), source="partner", actor=viewers.member, days=0)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(3) as pool:
+        reports = list(pool.map(bring_in, range(3)))
+    assert sum(one.added for one in reports) == rows().count() == models.Received.objects.count() == 600
+    assert not rows().filter(received=None).exists()
