@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
+import numpy as np
 
 from lianfang.engines.rules import rowpath
 from lianfang.engines.rules.judging import Glance, judge
@@ -21,7 +22,7 @@ from lianfang.engines.rules.kernel import CHANNEL, CLASS_FIELDS, EVENT_ID, Class
 from lianfang.engines.rules.memory import text
 from lianfang.engines.rules.types import Hits, LogSource
 
-CHUNK = 4096
+CHUNK = 8192
 
 _MARK = b'"EventID":'
 _TOKEN = len(_MARK) + 8
@@ -29,8 +30,9 @@ _MOST_GUESSES = 1 << 16
 _MOST_READERS = 4096
 _MOST_ADMITTED = 512
 _SAMPLE = 64
+_LOOK_EVERY = 512
 _USUAL = 16
-_NEAR = 512
+_NEAR = 1024
 _DEEPEST = 16
 _WHOLE_NUMBERS = 1 << 53
 _BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -125,6 +127,17 @@ def column(events: Sequence[Any], getters: tuple[Getter, ...]) -> Iterable[Any]:
     return (next((value for get in getters if (value := get(event)) is not None), None) for event in events)
 
 
+def _alike(tokens: list[Any]) -> Iterator[tuple[Any, Indexes]]:
+    """Each distinct token and the indexes where it stands, in order."""
+    known: dict[Any, int] = {}
+    firsts = np.fromiter(map(known.setdefault, tokens, range(len(tokens))), np.uint16, len(tokens))  # a chunk is shorter than 2^16
+    order = np.argsort(firsts, kind="stable")
+    borders = np.searchsorted(firsts[order], np.fromiter(known.values(), np.uint16, len(known)))
+    whole = order.tolist()
+    for token, start, end in zip(known, borders.tolist(), [*borders[1:].tolist(), len(whole)]):
+        yield token, whole[start:end]
+
+
 class _Chunk:
     """One chunk on its way: grouped by guess, decoded, judged; indexes count from its start."""
 
@@ -144,11 +157,8 @@ class _Chunk:
 
     def _guessed(self) -> dict[ClassKey, Indexes]:
         """Lines by guessed class; those without a guess are doubtful."""
-        groups: dict[Any, Indexes] = defaultdict(list)
-        for index, token in enumerate(zip(self._tokens(), self.origins) if self.origins else self._tokens()):
-            groups[token].append(index)
         classes: dict[ClassKey, Indexes] = {}
-        for token, indexes in groups.items():
+        for token, indexes in _alike(list(zip(self._tokens(), self.origins)) if self.origins else self._tokens()):
             key = self.path.guesses.get(token if self.origins else (token, None)) or self._first_guess(indexes[0])
             if key is None:
                 self.doubtful += indexes
@@ -233,13 +243,17 @@ class _Chunk:
         return good, events
 
     def _learn(self, each: Class, indexes: Indexes) -> None:
-        """Watch how fields are called: many lines when a class is new, then one of every chunk."""
-        for index in indexes[: 1 if "known" in each.plans else _SAMPLE]:
+        """Watch how fields are called: many lines when a class is new, then one of every ``_LOOK_EVERY``."""
+        left = each.plans.get("look", 0) - len(indexes)
+        if left > 0:
+            each.plans["look"] = left
+            return
+        for index in indexes[: 1 if "look" in each.plans else _SAMPLE]:
             try:
                 self.kernel.spelling.learn(_decode_any(self.lines[index]))
             except (*_BROKEN, TypeError):
                 continue
-        each.plans["known"] = True
+        each.plans["look"] = _LOOK_EVERY
 
     def _whole(self, indexes: Indexes) -> Iterator[tuple[int, Verdict]]:
         """Decode everything and go the way of rows."""

@@ -88,7 +88,6 @@ class Field:
             self.sets.append(found)
         return known
 
-
     def mean_length(self) -> float:
         """About how long the values of this field are, by those remembered first."""
         some = [len(value) for value in islice(self.memo, 200) if isinstance(value, str)]
@@ -246,7 +245,9 @@ class Kernel:
         self.channel, self.event_id = self.field(CHANNEL), self.field(EVENT_ID)
 
     def wake(self) -> None:
-        """Make all fields ready whose databases lie at hand, rather than at the first event that needs them."""
+        """Make ready what the first events would wait for: the parts of every rule, and the fields whose databases lie at hand."""
+        for tree in self.trees:
+            self._part(tree)
         for name in self.databases:
             matcher = self.field(name).matcher
             if matcher.text:
