@@ -243,3 +243,18 @@ def test_bundles_at_once_keep_their_objects_once(viewers):
         reports = list(pool.map(bring_in, range(3)))
     assert sum(one.added for one in reports) == rows().count() == models.Received.objects.count() == 600
     assert not rows().filter(received=None).exists()
+
+
+def test_what_nobody_waits_for_any_more_can_be_discarded(viewers):
+    """A process that took a delivery in here and now died: after a while the import says so."""
+    with clock.frozen(NOON):
+        row = actions.upload("list.txt", LIST, form="auto", terms=Terms("feed"), actor=viewers.member)
+        models.Intake.objects.update(stage=Stage.RUNNING)
+        row.refresh_from_db()
+        assert not intakes.stuck(row)
+        with pytest.raises(Conflict):
+            actions.discard(row, actor=viewers.member)
+    with clock.frozen(NOON + timedelta(hours=1)):
+        assert intakes.stuck(row)
+        actions.discard(row, actor=viewers.member)
+    assert models.Intake.objects.count() == 0
