@@ -112,7 +112,7 @@ def second_factors() -> list[Finding]:
     locked = people.factors_out_of_reach()
     if locked:
         return [Finding("Second factors", "fail", f"{locked} cannot be read: {people.sealing_file()} {'is not the key they were sealed under' if people.sealing_file().exists() else 'is missing'}", "Restore that file from a backup; people who cannot wait: drop their second factor.")]
-    return [Finding("Second factors", "ok", "readable with the node's key")]
+    return [Finding("Second factors", "ok", "readable with the node's key" if people.sealing_file().exists() else "none; their key is made with the first")]
 
 
 def port() -> Finding:

@@ -26,7 +26,7 @@ def valid_zone(name: str) -> None:
     try:
         zone_of(name)
     except Invalid as fault:
-        raise ValidationError(f"{fault.what}. {fault.todo}", code="zone") from fault
+        raise ValidationError(_("There is no time zone of this name. Write one like Asia/Shanghai or UTC."), code="zone") from fault
 
 
 NAME = r"\w[\w.-]{0,59}"
