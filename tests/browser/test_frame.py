@@ -234,3 +234,30 @@ def test_a_verb_on_all_goes_on_by_itself_to_the_end(desk, monkeypatch):
     desk.screenshot(path=SCREENS / "frame-many-done.png")
     assert "已处理 120 条" in desk.text_content("#run")
     assert stage.Device.objects.count() == 0
+
+
+BROKEN = """() => [...document.querySelectorAll('#rows td')].flatMap((cell) => {
+  const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), found = [];
+  while (walker.nextNode()) for (const word of walker.currentNode.data.matchAll(/[\\w.:]{2,24}/g)) {
+    const range = document.createRange(); range.setStart(walker.currentNode, word.index); range.setEnd(walker.currentNode, word.index + word[0].length);
+    if (new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1) found.push(word[0]);
+  }
+  return found;
+})"""
+"""Words of a list's cells that stand on two lines."""
+
+
+def test_a_crowded_list_scrolls_and_breaks_no_word(desk, node):
+    desk.set_viewport_size({"width": 900, "height": 800})
+    for language in ("zh-hans", "en"):
+        desk.context.add_cookies([{"name": "django_language", "value": language, "url": node.url}])
+        desk.goto(node.url + "/stage/device/?columns=name,address,level,state,guarded,score,seen,created,half")
+        assert desk.evaluate(BROKEN) == []
+        assert desk.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+
+def test_the_count_and_the_choices_stay_at_the_end_of_the_sentence(desk):
+    desk.set_viewport_size({"width": 1000, "height": 800})
+    right = desk.evaluate("document.querySelector('.sentence').getBoundingClientRect().right - document.querySelector('.sentence-end').getBoundingClientRect().right")
+    assert abs(right) < 2
+    assert desk.locator(".sentence-end .sentence-count").count() == 1

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from lianfang.commons.frame.models import SavedView
 from lianfang.commons.frame.scoped import whose
+from lianfang.commons.frame.sheets import Column, Filter, Sheet
 from lianfang.kernel import clock
 from lianfang.kernel.ids import new_id
 
@@ -195,3 +196,9 @@ def sheet_cursor(sheet, moment):
 
     row = stage.Device(created=moment)
     return Question.of(sheet, QueryDict(), stage.MEMBER).cursor(row)
+
+
+def test_a_label_begins_with_a_capital_however_it_was_declared(sheet):
+    made = Sheet(model=stage.Device, room="stage", columns=(Column("name", label="what it is called"), "score"), filters=(Filter("level", label="how bad"),))
+    assert [str(column.label) for column in made.columns] == ["What it is called", "分数"]
+    assert str(made.filters[0].label) == "How bad"

@@ -213,7 +213,7 @@ class Sheet:
         column = Column(said) if isinstance(said, str) else said
         found = self.model_field(column.name) if column.value is None else None
         named = self.model_field(column.name)
-        label = column.label or capfirst(named.verbose_name if named is not None else column.name.replace("_", " "))
+        label = capfirst(column.label or (named.verbose_name if named is not None else column.name.replace("_", " ")))
         sortable = found is not None and not found.is_relation and not isinstance(found, models.JSONField | models.TextField | models.BinaryField)
         sort = column.sort if column.sort is not None else (column.name if sortable else False)
         source = self.model_field(sort) if isinstance(sort, str) else None
@@ -225,7 +225,7 @@ class Sheet:
         if one.name in RESERVED:
             raise Conflict(f"{self.name} has a filter called {one.name}", why="The list's address uses that name itself.", todo="Give the filter another name and its lookup.")
         found = self.model_field(one.lookup or one.name)
-        label = one.label or (capfirst(found.verbose_name) if found is not None else capfirst(one.name.replace("_", " ")))
+        label = capfirst(one.label or (found.verbose_name if found is not None else one.name.replace("_", " ")))
         choices = one.choices
         if not choices and found is not None:
             choices = tuple(found.flatchoices) if getattr(found, "choices", None) else self._related(found) if found.is_relation else ()
