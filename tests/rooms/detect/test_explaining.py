@@ -16,7 +16,7 @@ RAW = orjson.dumps({"Channel": "Microsoft-Windows-Sysmon/Operational", "EventID"
 @pytest.mark.django_db(transaction=True)
 def test_the_piece_that_matched_is_marked(pack):
     actions.install_pack(pack.folder, actor=SYSTEM)
-    told = actions.explain(UID["dump"], RAW)
+    told = explaining.explain(UID["dump"], RAW)
     (match,) = [match for match in told.matches if match.field == "CommandLine"]
     assert [(span.text, span.hit) for span in match.value] == [("rundll32 ", False), ("COMSVCS", True), (".dll, MiniDump", False)]
     assert told.reason == ""
@@ -25,15 +25,15 @@ def test_the_piece_that_matched_is_marked(pack):
 @pytest.mark.django_db(transaction=True)
 def test_a_rule_changed_since_says_so(pack):
     actions.install_pack(pack.folder, actor=SYSTEM)
-    told = actions.explain(UID["dump"], RAW.replace("COMSVCS", "other"))
+    told = explaining.explain(UID["dump"], RAW.replace("COMSVCS", "other"))
     assert told.matches == ()
     assert told.reason
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_rule_that_is_gone_and_an_original_that_cannot_be_read_say_so(pack):
-    assert actions.explain("no-such-rule", RAW).reason
-    assert actions.explain("no-such-rule", '{"cut').reason
+    assert explaining.explain("no-such-rule", RAW).reason
+    assert explaining.explain("no-such-rule", '{"cut').reason
 
 
 def test_an_indicator_is_explained_without_any_rule():

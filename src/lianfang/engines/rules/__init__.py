@@ -4,8 +4,15 @@ In: rule texts (``sources.load``), compiled once (``compiler.compile_rules``), a
 tables. Out: for each event the uids of the rules that fired, and on demand the explanation why. ``README.md`` tells how.
 """
 
-from lianfang.engines.rules.compiled import Compiled
-from lianfang.engines.rules.examiner import Examiner, prepared
-from lianfang.engines.rules.types import Explanation, Hits, LogSource, Match, Problem, Rule, Stats, WatchSets
+from typing import TYPE_CHECKING
 
-__all__ = ["Compiled", "Examiner", "Explanation", "Hits", "LogSource", "Match", "Problem", "Rule", "Stats", "WatchSets", "prepared"]
+from lianfang.kernel import lazy
+
+if TYPE_CHECKING:
+    from lianfang.engines.rules.compiled import Compiled
+    from lianfang.engines.rules.examiner import Examiner, prepared
+    from lianfang.engines.rules.types import Explanation, Hits, LogSource, Match, Problem, Rule, Stats, WatchSets
+
+    __all__ = ["Compiled", "Examiner", "Explanation", "Hits", "LogSource", "Match", "Problem", "Rule", "Stats", "WatchSets", "prepared"]
+else:
+    __getattr__, __all__ = lazy.door(__name__, {"compiled": "Compiled", "examiner": "Examiner prepared", "types": "Explanation Hits LogSource Match Problem Rule Stats WatchSets"})

@@ -4,8 +4,13 @@
 worker do it; ``deliver`` does the one or the other, by size.
 """
 
-from lianfang.rooms.intel.actions.importing import import_csv, import_list, import_stix, take_in
-from lianfang.rooms.intel.actions.intake import carry_out, deliver, discard, start, sweep, upload
-from lianfang.rooms.intel.actions.keeping import FIELDS, add, change, remove, restore, revoke, tell
+from lianfang.kernel import lazy
 
-__all__ = ["FIELDS", "add", "carry_out", "change", "deliver", "discard", "import_csv", "import_list", "import_stix", "remove", "restore", "revoke", "start", "sweep", "take_in", "tell", "upload"]
+__getattr__, __all__ = lazy.door(
+    __name__,
+    {
+        "importing": "import_csv import_list import_stix take_in",
+        "intake": "carry_out deliver discard start sweep upload",
+        "keeping": "FIELDS add change remove restore revoke tell",
+    },
+)
