@@ -15,6 +15,8 @@ from django.urls import path
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import RedirectView
 
+from lianfang.commons.people import queries
+
 
 class Dressed:
     """Gives a view its title, and its fields our classes."""
@@ -78,6 +80,12 @@ class ProveAgain(Dressed, account.ReauthenticateView):
 
 class SecondFactor(Dressed, factors.AuthenticateView):
     template_name, title = "people/second_factor.html", _("Second factor")
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Whose factor was dropped meanwhile begins again with the password, instead of being sent to and fro."""
+        answer = super().dispatch(request, *args, **kwargs)
+        stage = getattr(self, "stage", None)
+        return stage.abort() if stage is not None and not queries.has_second_factor(stage.login.user) else answer
 
     def _build_forms(self) -> Any:
         form = super()._build_forms()
