@@ -115,3 +115,11 @@ def test_the_menu_is_chinese_and_by_its_own_switch_english(inside):
     assert answer["Location"] == here
     chinese = [(address, where, text) for address, page in walk(inside, here).items() for where, text in page.said if CHINESE.search(text) and text not in NAMES]
     assert not chinese, "\n".join(map(str, chinese))
+
+
+@pytest.mark.skipif("respond" not in settings.ROOMS, reason="the bell is of respond")
+def test_every_page_of_the_menu_hears_the_bell(inside):
+    addresses = [page.url() for page in pages.registered() if page.nav]
+    assert len(addresses) > 20
+    deaf = [address for address in addresses if inside.get(address).content.decode().count(f'hx-get="{reverse("respond:bell")}?after=') != 1]
+    assert not deaf
