@@ -261,3 +261,13 @@ def test_the_count_and_the_choices_stay_at_the_end_of_the_sentence(desk):
     right = desk.evaluate("document.querySelector('.sentence').getBoundingClientRect().right - document.querySelector('.sentence-end').getBoundingClientRect().right")
     assert abs(right) < 2
     assert desk.locator(".sentence-end .sentence-count").count() == 1
+
+
+def test_on_a_phone_the_values_of_a_row_stand_below_each_other(chromium, node):
+    page = visit(chromium, node, size="phone", theme="light", language="en")
+    page.goto(node.url + "/stage/device/?columns=name,level,score")
+    page.evaluate("document.querySelectorAll('#rows td[data-label]').forEach((cell, n) => { if (n % 2) cell.dataset.label = 'A label of many words'; })")
+    starts = page.evaluate("""() => [...document.querySelectorAll('#rows tr:first-child td[data-label]:not(.first)')].map((cell) => {
+      const range = document.createRange(); range.selectNodeContents(cell); return Math.round(range.getBoundingClientRect().left); })""")
+    assert len(set(starts)) == 1
+    page.context.close()
