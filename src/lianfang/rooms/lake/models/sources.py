@@ -1,4 +1,4 @@
-"""Tables of the lake beside the event tables: sources, how far each spool has come, what was received, the writer's chores."""
+"""Sources, how far each spool has come, what was received, the writer's chores."""
 
 from __future__ import annotations
 
