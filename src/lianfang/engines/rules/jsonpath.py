@@ -51,6 +51,14 @@ class Reader(NamedTuple):
     get: Mapping[str, tuple[Getter, ...]]
 
 
+class Decoded(NamedTuple):
+    """The lines that could be decoded: their places in the chunk, their bytes, what they came to."""
+
+    indexes: Indexes
+    lines: list[bytes]
+    events: list[Any]
+
+
 class Lines:
     """The JSON path of one kernel; remembers guesses, the channels and event ids seen of each class, and readers."""
 
@@ -210,7 +218,7 @@ class _Chunk:
             glance = each.plans.get("glance")
             reader = self.path.reader(plan if glance is None else glance.fields, key if guessed else None)
             part = indexes[start : start + _NEAR]
-            batch = LineBatch(self, each, reader, *(self._decode if guessed else self._decode_each)(reader, part))
+            batch = LineBatch(self, each, reader, (self._decode if guessed else self._decode_each)(reader, part))
             yield from self._judge(each, batch)
 
     def _judge(self, each: Class, batch: LineBatch) -> Iterator[tuple[int, Verdict]]:
@@ -221,26 +229,31 @@ class _Chunk:
         else:
             yield from hits
 
-    def _decode(self, reader: Reader, indexes: Indexes) -> tuple[Indexes, list[Any]]:
+    def _decode(self, reader: Reader, indexes: Indexes) -> Decoded:
         """Lines of a guessed class; those that are not of it become doubtful."""
-        try:
-            return indexes, list(map(reader.decode, [self.lines[index] for index in indexes]))
-        except _BROKEN:
-            return self._sift(reader, indexes, lambda index, _: self.doubtful.append(index))
+        return self._sift(reader, indexes, lambda index, _: self.doubtful.append(index))
 
-    def _decode_each(self, reader: Reader, indexes: Indexes) -> tuple[Indexes, list[Any]]:
+    def _decode_each(self, reader: Reader, indexes: Indexes) -> Decoded:
         """Lines of a known class; those that cannot be read are refused."""
         return self._sift(reader, indexes, self._refuse)
 
-    def _sift(self, reader: Reader, indexes: Indexes, otherwise: Callable[[int, BaseException], None]) -> tuple[Indexes, list[Any]]:
-        good, events = [], []
-        for index in indexes:
+    def _sift(self, reader: Reader, indexes: Indexes, otherwise: Callable[[int, BaseException], None]) -> Decoded:
+        lines: list[bytes] = [self.lines[index] for index in indexes]
+        events: list[Any] = []
+        broken: dict[int, None] = {}
+        decoding = map(reader.decode, lines)
+        while True:
             try:
-                events.append(reader.decode(self.lines[index]))
-                good.append(index)
+                events.extend(decoding)  # what was decoded before a line that fails stays, and the next round goes on behind it
+                break
             except _BROKEN as error:
-                otherwise(index, error)
-        return good, events
+                at = len(events) + len(broken)
+                broken[at] = None
+                otherwise(indexes[at], error)
+        if broken:
+            indexes = [index for at, index in enumerate(indexes) if at not in broken]
+            lines = [self.lines[index] for index in indexes]
+        return Decoded(indexes, lines, events)
 
     def _learn(self, each: Class, indexes: Indexes) -> None:
         """Watch how fields are called: many lines when a class is new, then one of every ``_LOOK_EVERY``."""
@@ -257,7 +270,7 @@ class _Chunk:
 
     def _whole(self, indexes: Indexes) -> Iterator[tuple[int, Verdict]]:
         """Decode everything and go the way of rows."""
-        indexes, events = self._decode_each(Reader(_object, {}), indexes)
+        indexes, _, events = self._decode_each(Reader(_object, {}), indexes)
         sources = None if self.logsources is None else [self.logsources[index] for index in indexes]
         for at, verdict in rowpath.examine_chunk(self.kernel, [flatten(event) for event in events], sources):
             yield indexes[at], verdict
@@ -278,10 +291,11 @@ def _plan(each: Class) -> tuple[str, ...] | None:
 
 
 class LineBatch:
-    """Decoded lines of one class; ``indexes`` are their places in the chunk."""
+    """Decoded lines of one class."""
 
-    def __init__(self, chunk: _Chunk, each: Class, reader: Reader, indexes: Indexes, events: list[Any]) -> None:
-        self.chunk, self.each, self.reader, self.indexes, self.events = chunk, each, reader, indexes, events
+    def __init__(self, chunk: _Chunk, each: Class, reader: Reader, decoded: Decoded) -> None:
+        self.chunk, self.each, self.reader = chunk, each, reader
+        self.indexes, self.lines, self.events = decoded
 
     def __len__(self) -> int:
         return len(self.events)
@@ -289,8 +303,8 @@ class LineBatch:
     def pick(self, indexes: list[int]) -> LineBatch:
         """Decoded again, with all the fields that the rules read."""
         reader = self.chunk.path.reader(_plan(self.each) or ())
-        places = [self.indexes[at] for at in indexes]
-        return LineBatch(self.chunk, self.each, reader, places, [reader.decode(self.chunk.lines[index]) for index in places])
+        lines = [self.lines[at] for at in indexes]
+        return LineBatch(self.chunk, self.each, reader, Decoded([self.indexes[at] for at in indexes], lines, list(map(reader.decode, lines))))
 
     def column(self, name: str) -> Iterable[Any]:
         return column(self.events, self.reader.get[name])
@@ -299,7 +313,7 @@ class LineBatch:
         """Only lines that a sieve lets through are decoded as a whole."""
         numbers = [0] * len(self.events)
         for at in self._suspects(each.columns.keywords):
-            values = flatten(_object(self.chunk.lines[self.indexes[at]])).values()
+            values = flatten(_object(self.lines[at])).values()
             numbers[at] = each.kernel.keyword(value for value in values if value is not None)
         return numbers
 
@@ -314,7 +328,7 @@ class LineBatch:
         return self._suspects(self.each.columns.keywords | glance.traces)
 
     def texts(self, most: int) -> list[bytes]:
-        return [self.chunk.lines[index] for index in self.indexes[:most]]
+        return self.lines[:most]
 
     def watched(self, each: Class) -> list[Iterable[int]]:
         return []  # with a watch list all lines go the way of rows
