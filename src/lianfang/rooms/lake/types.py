@@ -29,7 +29,11 @@ class Kind(TextChoices):
     HTTP = "http", _("HTTP")
     SYSLOG_UDP = "syslog_udp", _("syslog over UDP")
     SYSLOG_TCP = "syslog_tcp", _("syslog over TCP")
+    SYSLOG_TLS = "syslog_tls", _("syslog over TLS")
     FOLDER = "folder", _("watched folder")
+    KAFKA = "kafka", _("Kafka topic")
+    DATABASE = "database", _("database table")
+    POLL = "poll", _("HTTP address that is asked")
     UPLOAD = "upload", _("uploaded files")
     SAMPLE = "sample", _("sample stream")
 
@@ -40,6 +44,32 @@ class Codec(TextChoices):
     AUTO = "auto", _("found by itself")
     JSON = "json", _("JSON")
     SYSLOG = "syslog", _("syslog")
+
+
+class Begin(TextChoices):
+    """What a source that is read for the first time begins with."""
+
+    FIRST = "first", _("what is there already")
+    LAST = "last", _("only what is new")
+
+
+class Login(TextChoices):
+    """How a node says who it is to what it reads from."""
+
+    PASSWORD = "password", _("user and password")
+    SCRAM_256 = "scram-sha-256", "SCRAM-SHA-256 (Kafka)"
+    SCRAM_512 = "scram-sha-512", "SCRAM-SHA-512 (Kafka)"
+    BEARER = "bearer", _("token (HTTP)")
+    HEADER = "header", _("token in a header of its own (HTTP)")
+
+
+class Paging(TextChoices):
+    """How an HTTP answer says what comes next."""
+
+    NONE = "none", _("there is one page")
+    LINK = "link", _("a link to the next page")
+    NUMBER = "number", _("pages are numbered")
+    CURSOR = "cursor", _("a cursor, kept for the next look")
 
 
 class Stage(TextChoices):
@@ -249,3 +279,20 @@ class SourceErased(Fact):
     """A source and all its events are gone; whatever came of them should go too. May be told twice."""
 
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSilent(Fact):
+    """Nothing came from a source for longer than its owner allows; ``minutes`` is how long that is."""
+
+    source: str
+    organisation: str
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpoke(Fact):
+    """A source that was silent speaks again."""
+
+    source: str
+    organisation: str

@@ -8,11 +8,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from time import time
 from typing import Any, Protocol
 
+from django.conf import settings
 from django.db import close_old_connections, connections
 from django.db.models import F
 
@@ -21,12 +23,15 @@ from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.lake import models
 from lianfang.rooms.lake.actions import files, receiving, sources
 from lianfang.rooms.lake.adapters import folder
-from lianfang.rooms.lake.adapters.syslog.listeners import Tcp, Udp
+from lianfang.rooms.lake.adapters.syslog import certificates
+from lianfang.rooms.lake.adapters.syslog.listeners import Tcp, Tls, Udp
 from lianfang.rooms.lake.types import Busy, Kind, Stage
 
 log = logging.getLogger(__name__)
 
-LISTENING = (Kind.SYSLOG_UDP, Kind.SYSLOG_TCP, Kind.FOLDER)
+LISTENING = (Kind.SYSLOG_UDP, Kind.SYSLOG_TCP, Kind.SYSLOG_TLS, Kind.FOLDER)
+BESIDE = ("note", "codec", "template", "encoding", "zone", "silent_after")
+"""What of a source its door does not depend on."""
 LOOK = 1.0
 SETTLED = 3.0
 """Seconds without change after which a packed file is read, and a last line without its end is taken as it is."""
@@ -88,7 +93,19 @@ def _arrange(standing: dict[str, _Standing]) -> None:
 
 
 def _wanted(row: models.Source) -> tuple[Any, ...]:
-    return row.kind, row.host, row.port, row.path, row.pattern
+    """What a door is made of: when any of it changes the door is made anew. A renewed certificate is another one."""
+    return (row.kind, row.sealed, *(getattr(row, name) for name in sources.FIELDS if name not in BESIDE), _certificate(row))
+
+
+def _certificate(row: models.Source) -> tuple[float, ...]:
+    if row.kind == Kind.SYSLOG_TLS:
+        with suppress(Fault, OSError):  # said when the port is opened
+            return tuple(path.stat().st_mtime for path in certificates.files(_keys()))
+    return ()
+
+
+def _keys() -> Path:
+    return Path(settings.HOME) / "keys"
 
 
 def _tell_dropped(name: str, one: _Standing) -> None:
@@ -209,5 +226,6 @@ def _port(row: models.Source) -> tuple[str, int]:
 _OPENERS: dict[str, Callable[[models.Source], Door]] = {
     Kind.SYSLOG_UDP: lambda row: Udp(*_port(row), _put(row.name)),
     Kind.SYSLOG_TCP: lambda row: Tcp(*_port(row), _put(row.name)),
+    Kind.SYSLOG_TLS: lambda row: Tls(*_port(row), _put(row.name), certificates.context(_keys(), authority=row.authority)),
     Kind.FOLDER: Watch,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,17 @@ from lianfang.kernel.errors import Conflict, Invalid, Missing
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.lake import models
-from lianfang.rooms.lake.actions import receiving
+from lianfang.rooms.lake.actions import receiving, secrets
+from lianfang.rooms.lake.adapters.syslog import certificates
 from lianfang.rooms.lake.types import NOT_HERE, Codec, Kind, SourceErased, Stage, zone_of
 
-FIELDS = ("note", "codec", "template", "encoding", "zone", "host", "port", "path", "pattern")
+FIELDS = (
+    "note", "codec", "template", "encoding", "zone", "host", "port", "path", "pattern",
+    "address", "table", "column", "consumer_group", "begin", "user", "login", "tls", "authority", "paging", "items", "next", "parameter", "every", "silent_after",
+)  # fmt: skip
+GOES_OUT = ("address", "user", "tls", "authority")
+"""Who gets the secret: when one of these changes it has to be typed again."""
+SYSLOG = (Kind.SYSLOG_UDP, Kind.SYSLOG_TCP, Kind.SYSLOG_TLS)
 RECEIPTS_KEPT = timedelta(days=30)
 
 
@@ -48,9 +55,11 @@ def ensure_source(name: str, *, actor: Viewer, kind: str = Kind.UPLOAD, **fields
     return found.ref
 
 
-def _made(name: str, *, actor: Viewer, kind: str, **fields: Any) -> models.Source:
+def _made(name: str, *, actor: Viewer, kind: str = Kind.HTTP, **fields: Any) -> models.Source:
+    secret = _secret(fields)
     row = models.Source(name=name, kind=kind, **_owner(actor), **_known(fields))
     _must_fit(row)
+    row.sealed = secrets.seal(secret or "")
     try:
         with transaction.atomic():
             row.save(force_insert=True)
@@ -73,11 +82,18 @@ def change_source(row: models.Source, values: Mapping[str, Any], *, actor: Viewe
     fixed = [name for name in ("name", "kind") if name in values and values[name] != getattr(row, name)]
     if fixed:
         raise Invalid("A source keeps its name and its kind", why="They stand in events that are stored already.", todo="Make another source.", details={name: ["cannot be changed"] for name in fixed})
-    for name, value in _known({name: value for name, value in values.items() if name not in ("name", "kind")}).items():
+    fresh = {name: value for name, value in values.items() if name not in ("name", "kind")}
+    secret, before = _secret(fresh), {name: getattr(row, name) for name in GOES_OUT}
+    for name, value in _known(fresh).items():
         setattr(row, name, value)
     _must_fit(row)
-    row.save(update_fields=FIELDS)
-    _told("lake.source_changed", row, actor, **{name: str(getattr(row, name)) for name in FIELDS if name in values})
+    if secret is not None:
+        row.sealed = secrets.seal(secret)
+    elif row.sealed and any(getattr(row, name) != value for name, value in before.items()):
+        raise Invalid("The secret has to be typed again", why="It would go to another address, or under another name.", todo="Type it, or leave address, user and encryption as they were.", details={"secret": ["type it again"]})
+    row.trouble = row.tried_said = ""
+    row.save(update_fields=(*FIELDS, "sealed", "trouble", "tried_said"))
+    _told("lake.source_changed", row, actor, **{name: str(getattr(row, name))[:200] for name in FIELDS if name in values}, **({"secret": "changed"} if secret is not None else {}))
     receiving.forget_doors()
     return row
 
@@ -94,7 +110,7 @@ def open_source(row: models.Source, *, actor: Viewer) -> None:
 
 @transaction.atomic
 def _stage(row: models.Source, stage: Stage, verb: str, actor: Viewer) -> None:
-    if not models.Source.objects.filter(pk=row.pk).exclude(stage=Stage.ERASING).update(stage=stage):
+    if not models.Source.objects.filter(pk=row.pk).exclude(stage=Stage.ERASING).update(stage=stage, opened=clock.now(), silent_since=None):
         raise Conflict(f"{row.name} is being erased", todo="Make a new source.")
     _told(verb, row, actor)
     receiving.forget_doors()
@@ -160,6 +176,14 @@ def _named(name: str, actor: Viewer) -> models.Source:
     return row
 
 
+def _secret(fields: dict[str, Any]) -> str | None:
+    """Take the secret out of what was typed; ``None`` when nothing was."""
+    secret = fields.pop("secret", None) or None
+    if secret and len(secret) > secrets.LONGEST:
+        raise Invalid("The secret is too long", why=f"At most {secrets.LONGEST} characters are kept.", details={"secret": ["too long"]})
+    return secret
+
+
 def _known(fields: Mapping[str, Any]) -> dict[str, Any]:
     strange = sorted(set(fields) - set(FIELDS))
     if strange:
@@ -173,10 +197,14 @@ def _must_fit(row: models.Source) -> None:
     zone_of(row.zone)
     if not re.fullmatch(models.NAME, row.name):
         raise Invalid("This cannot be the name of a source", why="It stands in addresses and in every event.", todo="Use letters, digits, “_”, “-” and “.”, at most 60.", details={"name": ["letters, digits, “_”, “-”, “.”"]})
-    if row.kind in (Kind.SYSLOG_UDP, Kind.SYSLOG_TCP) and not 0 < (row.port or 0) < 65536:
+    if row.kind in SYSLOG and not 0 < (row.port or 0) < 65536:
         raise Invalid("A syslog source needs a port", todo="Give one, for example 1514.", details={"port": ["1 … 65535"]})
     if row.kind == Kind.FOLDER:
         allowed_folder(row.path)
+    if row.authority:
+        certificates.checked(row.authority)
+    if row.kind in _FITS:
+        _FITS[row.kind](row)
 
 
 def _owner(actor: Viewer) -> dict[str, str]:
@@ -188,3 +216,7 @@ def _owner(actor: Viewer) -> dict[str, str]:
 
 def _told(verb: str, row: models.Source, actor: Viewer, **detail: Any) -> None:
     ledger.record(verb, row.ref, actor=actor, label=row.name, detail=detail, territory=row.territory, industry=row.industry)
+
+
+_FITS: dict[str, Callable[[models.Source], None]] = {}
+"""What the kinds want that are read from."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -13,7 +13,7 @@ from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid
 from lianfang.kernel.ids import new_id
 from lianfang.kernel.ref import Ref
-from lianfang.rooms.lake.types import Codec, Kind, Stage, zone_of
+from lianfang.rooms.lake.types import Begin, Codec, Kind, Login, Paging, Stage, zone_of
 
 
 def default_zone() -> str:
@@ -46,6 +46,22 @@ class Source(Scoped):
     port = models.PositiveIntegerField(_("port"), null=True, blank=True, help_text=_("Syslog: for example 1514; below 1024 needs privileges."))
     path = models.CharField(_("folder"), max_length=300, blank=True, help_text=_("Watched folder: an absolute path on this node that the node's settings allow."))
     pattern = models.CharField(_("file names"), max_length=60, blank=True, help_text=_("Watched folder: for example *.log; empty: all."))
+    address = models.CharField(_("address"), max_length=500, blank=True, help_text=_("Kafka: host:port, several parted by commas. Database: postgresql://host:5432/name, mysql://…, oracle://host:1521/service, sqlite:///file. HTTP: the URL."))
+    table = models.CharField(_("topic or table"), max_length=249, blank=True, help_text=_("Kafka: the topic. Database: the table or view, with its schema where it needs one."))
+    column = models.CharField(_("watermark column"), max_length=100, blank=True, help_text=_("Database: a number or a time that only grows, such as an identity or the time of the entry; best with an index."))
+    consumer_group = models.CharField(_("consumer group"), max_length=100, blank=True, help_text=_("Kafka: empty: lianfang- and the source's name."))
+    begin = models.CharField(_("begins with"), max_length=6, choices=Begin.choices, default=Begin.FIRST, blank=True, help_text=_("The first time: what is there already, or only what is new."))
+    user = models.CharField(_("user"), max_length=100, blank=True, help_text=_("Empty: none. For a token in a header: the header's name."))
+    login = models.CharField(_("way of logging in"), max_length=14, choices=Login.choices, default=Login.PASSWORD, blank=True)
+    sealed = models.CharField(max_length=2000, blank=True, default="", editable=False)
+    tls = models.BooleanField(_("encrypted (TLS)"), default=False, blank=True, help_text=_("Kafka and databases; for HTTP the address says it."))
+    authority = models.TextField(_("certificates of the other side"), blank=True, default="", help_text=_("PEM of the authority that signs them. Syslog over TLS: senders must then show one. Kafka, databases, HTTP: empty: the system's own authorities."))
+    paging = models.CharField(_("further pages"), max_length=8, choices=Paging.choices, default=Paging.NONE, blank=True)
+    items = models.CharField(_("where the records are"), max_length=100, blank=True, help_text=_("HTTP: keys parted by dots, such as data.records; empty: the answer itself."))
+    next = models.CharField(_("where the next page is"), max_length=100, blank=True, help_text=_("HTTP: keys of the link or the cursor, such as paging.next; empty for links: the header Link."))
+    parameter = models.CharField(_("parameter of the page"), max_length=60, blank=True, help_text=_("HTTP: name of the parameter that carries the number or the cursor; empty: page, or cursor."))
+    every = models.PositiveIntegerField(_("seconds between two looks"), null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(86_400)], help_text=_("Database and HTTP; empty: 60."))
+    silent_after = models.PositiveIntegerField(_("silent after minutes"), null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(100_000)], help_text=_("The owner is told when nothing came for so long; empty: never."))
     stage = models.CharField(_("stage"), max_length=10, choices=Stage.choices, default=Stage.ACTIVE, editable=False)
     created = models.DateTimeField(_("created"), default=clock.now, editable=False)
 
@@ -57,6 +73,12 @@ class Source(Scoped):
     rate = models.FloatField(_("events per second"), default=0.0, editable=False)
     lag = models.FloatField(_("lag in seconds"), default=0.0, editable=False)
     trouble = models.CharField(_("trouble"), max_length=300, blank=True, default="", editable=False)
+    behind = models.BigIntegerField(_("not read yet"), null=True, editable=False)
+    silent_since = models.DateTimeField(_("silent since"), null=True, editable=False)
+    opened = models.DateTimeField(_("taking in since"), default=clock.now, editable=False)
+    tried = models.DateTimeField(_("tried"), null=True, editable=False)
+    tried_well = models.BooleanField(_("went well"), default=False, editable=False)
+    tried_said = models.CharField(_("what happened"), max_length=500, blank=True, default="", editable=False)
 
     class Meta:
         verbose_name = _("log source")
@@ -115,6 +137,37 @@ class WatchedFile(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["source", "identity"], name="lake_watched_once"),)
+
+
+class Position(models.Model):
+    """How far a source was read that is asked: a database, an HTTP address, one partition of a topic.
+
+    ``place`` fingerprints what is read, so that another table begins anew. ``value`` is written after the frames are
+    durable. ``pending`` is what is being received: after a crash exactly that is received again, under the same number.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    source = models.ForeignKey(Source, models.CASCADE, related_name="+")
+    place = models.CharField(max_length=40)
+    value = models.JSONField(default=dict)
+    pending = models.JSONField(default=dict)
+    changed = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["source", "place"], name="lake_position_once"),)
+
+
+class Reading(models.Model):
+    """A source's counters at one minute, for the chart of its last hour."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    source = models.ForeignKey(Source, models.CASCADE, related_name="+")
+    moment = models.DateTimeField(db_index=True)
+    events = models.BigIntegerField(default=0)
+    rejects = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["source", "moment"], name="lake_reading_once"),)
 
 
 class Chore(models.Model):

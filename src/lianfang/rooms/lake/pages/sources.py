@@ -14,6 +14,7 @@ from django.utils.translation import pgettext_lazy
 from lianfang.commons.frame import sheets
 from lianfang.commons.frame.pages import Nav, panel
 from lianfang.commons.frame.sheets import Column, Sheet, Verb
+from lianfang.kernel.errors import Missing
 from lianfang.rooms.lake import actions, models, queries
 from lianfang.rooms.lake.types import Kind, Stage
 
@@ -75,6 +76,8 @@ def snippets(request: HttpRequest, row: models.Source) -> list[dict[str, Any]]:
         return [{"title": "rsyslog", "text": f'*.* action(type="omfwd" target="{host}" port="{row.port}" protocol="udp" template="RSYSLOG_SyslogProtocol23Format")'}, {"title": "logger", "text": f'logger --server {host} --port {row.port} --udp "hello"'}]
     if row.kind == Kind.SYSLOG_TCP:
         return [{"title": "rsyslog", "text": f'*.* action(type="omfwd" target="{host}" port="{row.port}" protocol="tcp" tcp_framing="octet-counted" template="RSYSLOG_SyslogProtocol23Format"\n           queue.type="linkedList" queue.filename="lianfang" queue.saveOnShutdown="on" action.resumeRetryCount="-1")'}]
+    if row.kind == Kind.SYSLOG_TLS:
+        return _tls(row, host)
     if row.kind == Kind.FOLDER:
         return [{"title": row.path, "text": f"cp access.log.gz {row.path}/"}]
     url = f"{base}/api/lake/ingest/{row.name}"
@@ -85,6 +88,23 @@ def snippets(request: HttpRequest, row: models.Source) -> list[dict[str, Any]]:
         {"title": "curl, gzip", "text": f'gzip -c events.ndjson | {head}-H "Content-Encoding: gzip" --data-binary @- {url}'},
         {"title": "Vector", "text": vector},
         {"title": str(_("This machine")), "text": f"lianfang ingest /var/log/app --source {row.name}"},
+    ]
+
+
+def _tls(row: models.Source, host: str) -> list[dict[str, Any]]:
+    """For rsyslog with the OpenSSL driver: the node's certificate is known by its fingerprint, or by the file."""
+    try:
+        path, fingerprint = queries.certificate()
+    except Missing as fault:
+        return [{"title": "rsyslog", "text": str(fault)}]
+    own = '\n           streamDriver.CertFile="/etc/rsyslog.d/sender.crt" streamDriver.KeyFile="/etc/rsyslog.d/sender.key"' if row.authority else ""
+    rsyslog = f"""*.* action(type="omfwd" target="{host}" port="{row.port}" protocol="tcp" tcp_framing="octet-counted" template="RSYSLOG_SyslogProtocol23Format"
+           streamDriver="ossl" streamDriverMode="1" streamDriverAuthMode="x509/fingerprint" StreamDriverPermittedPeers="SHA256:{fingerprint}"{own}
+           queue.type="linkedList" queue.filename="lianfang" queue.saveOnShutdown="on" action.resumeRetryCount="-1")"""
+    return [
+        {"title": "rsyslog", "text": rsyslog},
+        {"title": str(_("The node's certificate")), "text": f"{path}\nSHA-256 {fingerprint}"},
+        {"title": str(_("Try it")), "text": f'echo "<14>1 - - test - - - hello" | openssl s_client -quiet -connect {host}:{row.port}'},
     ]
 
 

@@ -16,6 +16,7 @@ from lianfang.engines.columns.query import Bounds
 from lianfang.kernel import clock
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import models
+from lianfang.rooms.lake.adapters.syslog import certificates
 from lianfang.rooms.lake.queries import scope, searching
 from lianfang.rooms.lake.types import EVENT_TABLES, Count, Overview, Question, Stage, TableFigures
 
@@ -69,6 +70,11 @@ def has_sample(*, viewer: Viewer) -> bool:
 def rate_now(row: models.Source) -> float:
     """Events per second at this moment: what was measured last, or nothing when that is long ago."""
     return row.rate if row.last_seen and clock.now() - row.last_seen < FRESH else 0.0
+
+
+def certificate() -> tuple[Path, str]:
+    """The certificate that the node's syslog ports show, and its fingerprint; raises ``Missing`` while there is none."""
+    return certificates.standing(Path(settings.HOME) / "keys")
 
 
 def lag() -> dict[str, float]:

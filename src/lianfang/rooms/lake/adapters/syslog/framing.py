@@ -42,6 +42,11 @@ class Framer:
         del self._rest[:at]
         return frames, faults
 
+    @property
+    def waits(self) -> bool:
+        """Whether a message has begun and is not whole yet."""
+        return bool(self._rest or self._skip_count or self._skip_line)
+
     def end(self) -> tuple[list[bytes], list[Fault]]:
         """The connection is closed: what is left is a last message without its end."""
         left, self._rest = bytes(self._rest).strip(b"\r\n\0"), bytearray()

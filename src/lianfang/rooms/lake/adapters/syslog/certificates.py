@@ -1,0 +1,96 @@
+"""The certificate with which the node's syslog port shows itself, and whom it lets in.
+
+In: two files named by ``LIANFANG_TLS_CERTIFICATE`` and ``LIANFANG_TLS_KEY`` (PEM); without them a certificate that signs
+itself, made once by the machine's ``openssl`` in ``keys/`` of the node's home. Out: a context for the listener.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+from hashlib import sha256
+from pathlib import Path
+
+from lianfang.kernel.errors import Conflict, Invalid, Missing
+
+DAYS = 3650
+
+
+def context(keys: Path, *, authority: str = "") -> ssl.SSLContext:
+    """What the listener speaks TLS with: 1.2 or newer. ``authority`` (PEM): senders must show a certificate that it signed."""
+    certificate, key = files(keys)
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.options |= ssl.OP_NO_RENEGOTIATION
+    made.num_tickets = 0  # a sender never reads: closing with our tickets unread would reset the connection, and lose what it sent last
+    try:
+        made.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise Invalid("The node's certificate for syslog cannot be used", why=f"{certificate.name}, {key.name}: {error}", todo="Mend LIANFANG_TLS_CERTIFICATE and LIANFANG_TLS_KEY.") from error
+    if authority:
+        made.load_verify_locations(cadata=authority)
+        made.verify_mode = ssl.CERT_REQUIRED
+    return made
+
+
+def checked(authority: str) -> None:
+    """Raise ``Invalid`` for what holds no certificates in PEM."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=authority)
+    except (ssl.SSLError, ValueError) as error:
+        raise Invalid("These are no certificates", why=str(error), todo="Paste them in PEM, beginning with -----BEGIN CERTIFICATE-----.", details={"authority": ["PEM"]}) from error
+
+
+def files(keys: Path) -> tuple[Path, Path]:
+    """Certificate and key, made now when the node has neither settings nor made them before."""
+    said = [os.environ.get(name, "") for name in ("LIANFANG_TLS_CERTIFICATE", "LIANFANG_TLS_KEY")]
+    if any(said):
+        if not all(said):
+            raise Invalid("Half a certificate is no certificate", why="Of LIANFANG_TLS_CERTIFICATE and LIANFANG_TLS_KEY one is set.", todo="Set both, or neither.")
+        return Path(said[0]), Path(said[1])
+    made = keys / "syslog.crt", keys / "syslog.key"
+    if not all(path.exists() for path in made):
+        _make(keys, *made)
+    return made
+
+
+def standing(keys: Path) -> tuple[Path, str]:
+    """The certificate's file, and its SHA-256 fingerprint for senders who pin it (RFC 5425 §4.2.2). Raises ``Missing`` while there is none."""
+    path = Path(os.environ.get("LIANFANG_TLS_CERTIFICATE") or keys / "syslog.crt")
+    try:
+        der = ssl.PEM_cert_to_DER_cert(_first(path.read_text("ascii")))
+    except (OSError, ValueError) as error:
+        raise Missing("There is no certificate yet", why=str(error), todo="It is made when the ingest process opens the port.") from error
+    return path, ":".join(f"{byte:02X}" for byte in sha256(der).digest())
+
+
+def _first(text: str) -> str:
+    found = re.search(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", text, re.DOTALL)
+    return found.group() if found else ""
+
+
+def _make(keys: Path, certificate: Path, key: Path) -> None:
+    """One process makes them; others wait and find them. The key is there before the certificate that tells of it."""
+    program = shutil.which("openssl")
+    if program is None:
+        raise Conflict("The node has no certificate for syslog", why="None is set, and the program openssl is not here to make one.", todo="Set LIANFANG_TLS_CERTIFICATE and LIANFANG_TLS_KEY, or install openssl.")
+    keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (keys / "syslog.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if certificate.exists() and key.exists():
+            return
+        drafts = key.with_suffix(".key.draft"), certificate.with_suffix(".crt.draft")
+        os.close(os.open(drafts[0], os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
+        host = re.sub(r"[^\w.-]", "-", socket.gethostname())[:60]
+        names = f"subjectAltName=DNS:{host},DNS:localhost,IP:127.0.0.1"
+        command = [program, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-sha256", "-days", str(DAYS), "-subj", f"/CN={host}", "-addext", names, "-keyout", str(drafts[0]), "-out", str(drafts[1])]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise Conflict("The node could not make its certificate for syslog", why=done.stderr[-300:], todo="Set LIANFANG_TLS_CERTIFICATE and LIANFANG_TLS_KEY.")
+        drafts[0].rename(key)
+        drafts[1].rename(certificate)
