@@ -10,10 +10,9 @@ import pytest
 import python_calamine
 import xlsxwriter
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.http import QueryDict
 
 from lianfang.commons.frame.models import Import, ImportRow
-from lianfang.commons.frame.sheets import Question, exchange, tables
+from lianfang.commons.frame.sheets import exchange, tables
 from lianfang.kernel.errors import Invalid
 
 from . import stage
@@ -210,12 +209,3 @@ def test_a_worksheet_that_would_be_cut_is_refused_and_csv_takes_all(as_, sheet, 
     assert answer.status_code == 422
     assert "CSV" in answer.content.decode()
     assert b"".join(as_("member").get("/stage/device/export/?format=csv").streaming_content).count(b"\r\n") == 6
-
-
-def test_what_takes_only_so_many_refuses_more_before_the_first(sheet):
-    for n in range(5):
-        stage.device(name=f"d{n}")
-    question = Question.of(sheet, QueryDict(""), stage.MEMBER)
-    assert len(list(question.every(5))) == 5
-    with pytest.raises(Invalid):
-        next(question.every(4))

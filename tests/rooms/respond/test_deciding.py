@@ -94,13 +94,3 @@ def test_a_role_that_only_looks_decides_nothing(alert, three, organisations):
         with pytest.raises(Refused):
             getattr(actions, verb)(alert.pk, *arguments, actor=officer)
     assert verbs(alert) == []
-
-
-def test_one_verb_on_many_tells_of_each_that_refused(raised, three):
-    one, two, three_ = raised((0, "r", "a"), (0, "r", "b"), (0, "r", "c"))
-    actions.acknowledge(two.pk, actor=three.viewers.member)
-    done = actions.each(actions.acknowledge, [one.pk, two.pk, three_.pk], actor=three.viewers.member)
-    assert set(done.done) == {str(one.pk), str(three_.pk)}
-    assert [pk for pk, _why in done.refused] == [str(two.pk)]
-    everyone = actions.each(actions.close, [one.pk, two.pk, three_.pk], actor=three.viewers.member, verdict="benign", comment="Test run.")
-    assert len(everyone.done) == 3

@@ -1,9 +1,14 @@
 """Pages and API of alerts through the doors: what each of three people sees and may do."""
 
+import html
+import re
+
 import pytest
 from django.test import Client
 from django.urls import reverse
 
+from lianfang.commons.frame.sheets import many
+from lianfang.commons.people import models as people_models
 from lianfang.kernel.ref import Ref
 from lianfang.rooms.respond import actions, models
 
@@ -113,6 +118,43 @@ def test_bulk_verbs_do_what_they_may(raised, client_of):
     assert set(models.Alert.objects.values_list("verdict", flat=True)) == {"benign"}
     client_of("outsider").post(reverse("respond:alerts"), {"do": "acknowledge", "row": [alerts[2].pk]})
     assert models.Alert.objects.get(host="c").state == "closed"
+
+
+def press(client, address, **given):
+    """Press a verb on all, then what the page presses by itself, until it has ended. Gives the pages."""
+    shown, given = [], {"all": "1"} | given
+    while given and len(shown) < 9:
+        shown.append(client.post(address, given, headers={"HX-Request": "true", "HX-Target": "run"} if shown else {}).content.decode())
+        given = {name: html.unescape(value) for name, value in re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', shown[-1])} if "upto" in shown[-1] else {}
+    return shown
+
+
+def test_a_verb_on_all_takes_every_open_alert_in_steps_and_says_why_some_stay(raised, three, client_of, monkeypatch):
+    monkeypatch.setattr(many, "STEP", 3)
+    alerts = raised(*((0, "r", f"h{n}") for n in range(8)))
+    actions.close(alerts[0].pk, "duplicate", actor=three.viewers.member)
+    actions.acknowledge(alerts[1].pk, actor=three.viewers.member)
+    client = client_of("member")
+    shown = press(client, reverse("respond:alerts"), do="acknowledge")
+    assert ["0 / 7" in shown[0], "3 / 7" in shown[1], len(shown)] == [True, True, 4]
+    assert "Acknowledge: done for 6 entries" in shown[-1]
+    assert "This alert is acknowledged (by Member)" in shown[-1]
+    assert not models.Alert.objects.filter(state="new").exists()
+
+    shown = press(client, reverse("respond:alerts"), do="close", verdict="benign", comment="Drill of <today>.")
+    assert "Close: done for 7 entries" in shown[-1]
+    assert models.Alert.objects.filter(verdict="benign").count() == 7
+    assert set(models.Comment.objects.values_list("text", flat=True)) == {"Drill of <today>."}
+    assert models.Alert.objects.get(host="h0").verdict == "duplicate"
+
+
+def test_a_verb_on_all_is_refused_before_it_begins_when_it_cannot_be_done(raised, three, client_of):
+    raised((0, "r", "a"))
+    assert "Say what the alert turned out to be" in client_of("member").post(reverse("respond:alerts"), {"do": "close", "all": "1"}).content.decode()
+    three.users.reader = three.person("reader", people_models.Organisation.objects.get(name="harbour"), role="auditor")
+    assert client_of("reader").post(reverse("respond:alerts"), {"do": "acknowledge", "all": "1"}).status_code == 403
+    client_of("outsider").post(reverse("respond:alerts"), {"do": "acknowledge", "all": "1"})
+    assert models.Alert.objects.get().state == "new"
 
 
 @pytest.mark.covers("O16")

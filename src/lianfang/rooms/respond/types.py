@@ -175,11 +175,3 @@ class AlertLine:
     @property
     def ref(self) -> Ref:
         return Ref("respond", "alert", self.id)
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What a verb on many alerts did: ids that changed, and (id, why not) of the others."""
-
-    done: tuple[str, ...]
-    refused: tuple[tuple[str, str], ...]

@@ -30,6 +30,8 @@ NAMED = 12
 """Rows that a confirmation calls by name."""
 TOLD = 3
 """Refusals that are told with their reason; the rest are counted."""
+OWN = {"csrfmiddlewaretoken", "do", "all", "confirm", "row", "next", "number", "upto", "after", "done", "refused", "reason"}
+"""Fields of the form that are no values for the verb."""
 
 REMOVE = Verb("remove", _("Delete"), lambda row, *, actor: None, danger=True, bulk=True, icon="trash", confirm=_("Delete these entries? This cannot be undone."))
 
@@ -41,11 +43,16 @@ def bulk_verbs(sheet: Sheet, viewer: Viewer) -> list[Verb]:
 
 def many(request: HttpRequest, sheet: Sheet, viewer: Viewer) -> HttpResponse:
     """A verb on the rows that were chosen (``row``), on one (``do=verb:pk``), or on all that the question finds (``all``)."""
-    name, __, one = request.POST.get("do", "").partition(":")
+    name = request.POST.get("do", "").partition(":")[0]
     verb = next((v for v in [*sheet.verbs_of(viewer), *bulk_verbs(sheet, viewer)] if v.name == name), None)
     if verb is None:
         raise Missing("There is no such verb here", why=name[:40], todo="Reload the list.")
-    question = Question.of(sheet, request.GET, viewer)
+    return take(request, Question.of(sheet, request.GET, viewer), verb)
+
+
+def take(request: HttpRequest, question: Question, verb: Verb) -> HttpResponse:
+    """The verb on the rows that the form chose. A page of a room's own brings its question, and a verb that took its values from the form."""
+    sheet, (_name, __, one) = question.sheet, request.POST.get("do", "").partition(":")
     if request.POST.get("all") and not one:
         return _all(request, question, verb)
     rows, gone = _ticked(question, [one] if one else request.POST.getlist("row"))
@@ -53,7 +60,7 @@ def many(request: HttpRequest, sheet: Sheet, viewer: Viewer) -> HttpResponse:
         raise _nothing()
     if verb.confirm and not request.POST.get("confirm"):
         return _ask(request, sheet, verb, rows, len(rows))
-    done, refused = moves.apply_to_all(sheet, None if verb is REMOVE else verb, rows, actor=viewer)
+    done, refused = moves.apply_to_all(sheet, None if verb is REMOVE else verb, rows, actor=question.viewer)
     _say(request, verb, done, len(refused), refused[:TOLD], gone=gone)
     return _back(request)
 
@@ -149,7 +156,8 @@ def _all(request: HttpRequest, question: Question, verb: Verb) -> HttpResponse:
     if ended and not begun:
         _say(request, verb, way.done, way.refused, way.reasons)
         return _back(request)
-    context = {"sheet": sheet, "verb": verb, "way": way, "ended": ended, "done": _done(verb, way.done), "back": request.get_full_path()}
+    given = [(name, value) for name in request.POST if name not in OWN for value in request.POST.getlist(name)]
+    context = {"sheet": sheet, "verb": verb, "way": way, "given": given, "ended": ended, "done": _done(verb, way.done), "back": request.get_full_path()}
     return pages.show(request, "frame/sheet/many_part.html" if is_fragment(request) else "frame/sheet/many.html", context, title=verb.label)
 
 

@@ -224,10 +224,8 @@ class Question:
             del bounds[f"{self.sort}__lte" if self.down else f"{self.sort}__gte"]
         return found.filter(**bounds)
 
-    def every(self, most: int | None = None) -> Iterator[Row]:
-        """All rows, page after page by keyset: an export holds no long query open. ``Invalid``, before the first, when there are more than ``most``."""
-        if most is not None and self.rows().order_by()[: most + 1].count() > most:
-            raise Invalid("Too many entries at once", why=gettext("More than %d entries answer to these conditions.") % most, todo="Narrow the list, or do it in parts.")
+    def every(self) -> Iterator[Row]:
+        """All rows, page after page by keyset: an export holds no long query open."""
         asked, self.limit = self.after, MOST
         try:
             while True:

@@ -26,9 +26,6 @@ from lianfang.commons.frame.sheets.question import Question, counted
 from lianfang.kernel.errors import Invalid
 from lianfang.kernel.viewer import Viewer
 
-ATMOST = 5000
-"""Rows that a page of a room's own takes in one request; ``many`` goes through them in steps."""
-
 
 def open_pages(sheet: Sheet) -> None:
     """Declare the pages of a sheet."""

@@ -14,7 +14,7 @@ Every verb changes the row only while it is still in a state it may leave, and w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -24,10 +24,10 @@ from django.utils.translation import gettext as _
 from lianfang.commons.ledger import actions as ledger
 from lianfang.commons.people import queries as people
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Conflict, Fault, Invalid, Missing
+from lianfang.kernel.errors import Conflict, Invalid, Missing
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.respond import models
-from lianfang.rooms.respond.types import OPEN, AlertLine, Decided, State, Verdict
+from lianfang.rooms.respond.types import OPEN, AlertLine, State, Verdict
 
 LONGEST_COMMENT = 10_000
 
@@ -172,14 +172,3 @@ def by_name(verb: str, pk: Pk, given: Mapping[str, Any], *, actor: Viewer) -> Al
         case "comment":
             return comment(pk, said, actor=actor)
     raise Missing(_("There is no such verb"), why=verb[:40], todo=_("An alert can be acknowledged, started, assigned, closed, reopened and commented."))
-
-
-def each(verb: Callable[..., AlertLine], pks: Iterable[Pk], *, actor: Viewer, **arguments: Any) -> Decided:
-    """One verb on many alerts: those that allow it change, the others say why not."""
-    done, refused = [], []
-    for pk in pks:
-        try:
-            done.append(verb(pk, actor=actor, **arguments).id)
-        except Fault as fault:
-            refused.append((str(pk), str(fault.what)))
-    return Decided(tuple(done), tuple(refused))

@@ -18,11 +18,6 @@ from lianfang.rooms.respond.types import State
 SERIOUS = 4
 
 
-def marker() -> str:
-    """The moment from which a page listens."""
-    return clock.text(clock.now())
-
-
 @page("bell/", name="bell", permission="respond.alert.view")
 def bell(request: HttpRequest) -> HttpResponse:
     """What was raised after ``after``: a notice for each of the first few, and the next marker. 204 while all is quiet."""

@@ -7,7 +7,6 @@ from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame.pages import Nav, page, show, unchanged
 from lianfang.rooms.respond import queries
-from lianfang.rooms.respond.pages.bell import marker
 from lianfang.rooms.respond.pages.overview import LABELS
 
 
@@ -21,5 +20,5 @@ def matrix(request: HttpRequest) -> HttpResponse:
     if living and (answer := unchanged(request, queries.version(request.viewer), span)):  # type: ignore[attr-defined]
         return answer
     found = queries.matrix(request.viewer, span=span)  # type: ignore[attr-defined]
-    context = {"matrix": found, "span": span, "spans": LABELS.items(), "only_covered": covered, "marker": marker(), "share": round(100 * found.covered / found.techniques) if found.techniques else 0}
+    context = {"matrix": found, "span": span, "spans": LABELS.items(), "only_covered": covered, "share": round(100 * found.covered / found.techniques) if found.techniques else 0}
     return show(request, "respond/matrix_lanes.html" if living else "respond/matrix.html", context)

@@ -27,7 +27,6 @@ from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import queries as detect
 from lianfang.rooms.detect.queries import framework
 from lianfang.rooms.respond import actions, models, queries
-from lianfang.rooms.respond.pages.bell import marker
 from lianfang.rooms.respond.pages.queue import STATE_TONES, VERDICT_TONES, told
 from lianfang.rooms.respond.queries.story import Story, done
 from lianfang.rooms.respond.types import State, Verdict
@@ -57,7 +56,7 @@ def whole(row: models.Alert, found: Story, viewer: Viewer) -> dict[str, Any]:
         "row": row, "subject": row, "story": found, "fields": fields(found), "steps": steps(row, viewer), "tone": STATE_TONES[State(row.state)], "verdict_tone": VERDICT_TONES.get(row.verdict, "quiet"),
         "score": told(row), "next": next_step(row, viewer), "others": other_steps(row, viewer), "verdicts": Verdict.choices, "people": queries.colleagues(viewer) if viewer.may("respond.alert.assign") else [],
         "can": {verb: viewer.may(f"respond.alert.{verb}") for verb in ("close", "assign", "comment", "reopen")}, "facts": fact_pairs(row, viewer), "techniques": techniques(row), "entities": entities(row, viewer),
-        "neighbours": queries.neighbours(row, viewer), "events": moments(row, found), "marker": marker(), "around_url": around_url(row, found, viewer), "rule": rule_of(row, viewer), "alarm": framework.alarm_name(row.alarm),
+        "neighbours": queries.neighbours(row, viewer), "events": moments(row, found), "around_url": around_url(row, found, viewer), "rule": rule_of(row, viewer), "alarm": framework.alarm_name(row.alarm),
     }  # fmt: skip
 
 

@@ -23,7 +23,6 @@ from lianfang.rooms.detect.queries import framework
 from lianfang.rooms.lake import actions as lake_actions
 from lianfang.rooms.lake import queries as lake
 from lianfang.rooms.respond import queries
-from lianfang.rooms.respond.pages.bell import marker
 from lianfang.rooms.respond.queries.matrix import heat
 from lianfang.rooms.respond.queries.situation import Situation
 
@@ -40,7 +39,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     living = request.htmx.target == "situation"  # type: ignore[attr-defined]
     if living and (answer := unchanged(request, queries.version(viewer), span)):
         return answer
-    context = seen_at(viewer, span) | {"span": span, "spans": LABELS.items(), "marker": marker()}
+    context = seen_at(viewer, span) | {"span": span, "spans": LABELS.items()}
     return show(request, "respond/situation.html" if living else "respond/overview.html", context)
 
 

@@ -10,23 +10,19 @@ from functools import partial
 from operator import itemgetter
 from typing import Any
 
-from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from lianfang.commons.frame.pages import Nav, finder, page, show, unchanged
-from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Question, Sheet, exchange, registry, rest, views
+from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Question, Sheet, Verb, exchange, many, registry, rest, views
 from lianfang.commons.people import queries as people
 from lianfang.kernel.errors import Invalid
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect.queries import framework
 from lianfang.rooms.lake import queries as lake
 from lianfang.rooms.respond import actions, models, queries
-from lianfang.rooms.respond.pages.bell import marker
 from lianfang.rooms.respond.types import OPEN, State, Verdict
 
 Rows = QuerySet[models.Alert]
@@ -146,7 +142,7 @@ def alerts(request: HttpRequest) -> HttpResponse:
     """The queue, or the rows alone when htmx asks to go on or whether something changed."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]
     if request.method == "POST":
-        return many(request, viewer)
+        return many_alerts(request, viewer)
     question = Question.of(ALERTS, asked_of(request), viewer)
     target = request.htmx.target  # type: ignore[attr-defined]
     if target == "rows" and (answer := unchanged(request, queries.version(viewer))):
@@ -155,7 +151,7 @@ def alerts(request: HttpRequest) -> HttpResponse:
     context = {"lines": [line(row, viewer) for row in found.rows], "next": question.address(after=found.next) if found.next else "", "may_decide": viewer.may("respond.alert.acknowledge")}
     if target in ("rows", "more"):
         return show(request, "respond/queue_rows.html", context)
-    return show(request, "respond/queue.html", context | around(request, question, viewer) | {"marker": marker()})
+    return show(request, "respond/queue.html", context | around(request, question, viewer))
 
 
 def around(request: HttpRequest, question: Question, viewer: Viewer) -> dict[str, Any]:
@@ -189,33 +185,25 @@ def told(row: models.Alert) -> dict[str, Any]:
 # -- many ----------------------------------------------------------------------------------------------------------
 
 
-def many(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """A verb on the alerts that were ticked, on one (``do=verb:id``), or on all that the question finds."""
-    name, __, one = request.POST.get("do", "").partition(":")
-    chosen = [one] if one else request.POST.getlist("row")
-    if request.POST.get("all") and not one:
-        question = Question.of(ALERTS, asked_of(request), viewer)
-        chosen = [str(row.pk) for row in question.every(views.ATMOST)]
-    if not chosen:
-        raise Invalid(translate("Nothing was chosen"), why=translate("The verb needs at least one alert."), todo=translate("Tick the alerts first."))
-    decided = _decide(name, chosen, request.POST, viewer)
-    if decided.done:
-        messages.success(request, ngettext("Done for %(n)d alert", "Done for %(n)d alerts", len(decided.done)) % {"n": len(decided.done)})
-    if decided.refused:
-        messages.error(request, " · ".join(dict.fromkeys(why for _pk, why in decided.refused[:3])))
-    return HttpResponseRedirect(request.get_full_path() or reverse("respond:alerts"))
+def many_alerts(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """A verb on the alerts that were ticked, on one (``do=verb:id``), or on all that the question finds, however many."""
+    verb = _verb(request.POST.get("do", "").partition(":")[0], request.POST, viewer)
+    viewer.must(verb.permission)
+    return many.take(request, Question.of(ALERTS, asked_of(request), viewer), verb)
 
 
-def _decide(name: str, chosen: list[str], given: QueryDict, viewer: Viewer) -> Any:
+def _verb(name: str, given: QueryDict, viewer: Viewer) -> Verb:
+    """What is to be done to each alert, with what the form says of it."""
     match name:
         case "acknowledge":
-            return actions.each(actions.acknowledge, chosen, actor=viewer)
-        case "take":
-            return actions.each(actions.assign, chosen, actor=viewer, to=viewer.id)
+            return Verb(name, _("Acknowledge"), lambda row, *, actor: actions.acknowledge(row.pk, actor=actor), "respond.alert.acknowledge")
         case "assign":
-            return actions.each(actions.assign, chosen, actor=viewer, to=given.get("to", ""))
+            return Verb(name, _("Assign"), lambda row, *, actor: actions.assign(row.pk, given.get("to", ""), actor=actor), "respond.alert.assign")
         case "close":
-            return actions.each(actions.close, chosen, actor=viewer, verdict=given.get("verdict", ""), comment=given.get("comment", ""))
+            verdict, comment = given.get("verdict", ""), given.get("comment", "")
+            if verdict not in Verdict.values:
+                raise Invalid(translate("Say what the alert turned out to be"), why=translate("An alert is closed with a verdict."), todo=translate("Choose a verdict."))
+            return Verb(name, _("Close"), lambda row, *, actor: actions.close(row.pk, verdict, comment=comment, actor=actor), "respond.alert.close")
     raise Invalid(translate("There is no such verb here"), why=name[:40], todo=translate("Reload the page."))
 
 
