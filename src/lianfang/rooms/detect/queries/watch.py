@@ -44,7 +44,7 @@ def _described(uid: str, known: Iterable[Known]) -> dict[str, Any]:
     alarm, tactic = _ALARM.get(kind, _USUAL)
     sure = best is None or best.confidence >= SURE
     return {
-        "title": f"Watch list hit: {value}"[:250], "title_zh": f"命中观察名单：{value}"[:250], "severity": Severity.HIGH if sure else Severity.MEDIUM, "status": "",
+        "title": f"Watch list hit: {value}"[:250], "title_zh": f"命中布控名单：{value}"[:250], "severity": Severity.HIGH if sure else Severity.MEDIUM, "status": "",
         "author": _source(best), "licence": "", "techniques": [], "tactics": [tactic], "alarm": alarm,
     }  # fmt: skip
 
