@@ -37,7 +37,7 @@ def why(frame: bytes, codec: str = "json", **more: Any) -> str:
 def test_every_frame_is_accounted_for(codec: str, frames: list[bytes]) -> None:
     done = decode(codec, frames, limits=SMALL)
     assert len(done.rows) == len(done.raws) == len(done.origin)
-    assert {*done.origin, *(reject.index for reject in done.rejects)} == set(range(len(frames)))
+    assert {*done.origin, *done.parts, *(reject.index for reject in done.rejects)} == set(range(len(frames)))
     for row in done.rows:
         assert all(isinstance(name, str) and isinstance(value, str) and "\0" not in value for name, value in row.items())
     for reject in done.rejects:

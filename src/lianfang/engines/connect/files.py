@@ -1,8 +1,10 @@
-"""Files → frames, whatever they are wrapped in: plain lines, JSON arrays, .gz, .zst, .zip, EVTX, in any nesting.
+"""Files → frames, whatever they are wrapped in: plain lines, JSON arrays, .gz, .zst, .zip, EVTX, Zeek logs, mail, in any nesting.
 
 In: a path from anybody. Out: one ``bytes`` per record, or a ``Reject``; never an exception for what the file contains,
 never more memory than a few frames (archives inside archives are spooled to a bounded temporary file).
-The content decides, not the name. Formats: RFC 1952 (gzip), RFC 8878 (zstd), PKWARE APPNOTE (zip), [MS-EVEN6] EVTX.
+The content decides, not the name. Records that only make sense together are put together here, so that each frame can be
+stored, replayed and decoded alone: a Zeek or CSV line with its header becomes a JSON object, the lines of a stack trace or
+of an audit event one frame, a mail the JSON of its header, links and hashes. Formats: RFC 1952 (gzip), RFC 8878 (zstd), PKWARE APPNOTE (zip), [MS-EVEN6] EVTX.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import codecs as text_codecs
 import gzip
 import io
+import json
 import tempfile
 import zipfile
 import zlib
@@ -21,11 +24,13 @@ from typing import IO, Protocol
 
 import zstandard
 
-from lianfang.engines.connect import eventlog, scan
+from lianfang.engines.connect import delimited, eventlog, joining, mails, scan
 from lianfang.engines.connect.limits import Limits, Reject, Unreadable, too_large
 from lianfang.kernel.errors import Missing
 
 _CHUNK = 1 << 18
+_LOOK = 4096
+"""How much of a file is looked at to know it."""
 _GZIP, _ZSTD, _ZIP, _EVTX = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"ElfFile\x00"
 _UTF16 = {text_codecs.BOM_UTF16_LE: "utf-16-le", text_codecs.BOM_UTF16_BE: "utf-16-be"}
 _BAD_PACKING = (OSError, EOFError, zlib.error, zstandard.ZstdError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError)
@@ -41,12 +46,23 @@ class Readable(Protocol):
     def read(self, size: int = -1, /) -> bytes: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """What the source says about its files: the codec, and what ``codecs.decode`` takes with it."""
+
+    codec: str = ""
+    encoding: str = "utf-8"
+    header: str = ""
+    start: str = ""
+
+
 @dataclass(slots=True)
 class _Account:
     """How much has come out of one file, against how much went in: guards against bombs."""
 
     limits: Limits
     size: int
+    manner: Manner
     out: int = 0
     members: int = 0
     records: int = 0
@@ -65,8 +81,8 @@ class _Account:
         return self.records - 1
 
 
-def frames(path: str | Path, *, limits: Limits = Limits()) -> Iterator[bytes | Reject]:  # noqa: B008 - frozen
-    """All records of a file, in order. Raises ``Missing`` only when there is no such file.
+def frames(path: str | Path, *, limits: Limits = Limits(), manner: Manner = Manner()) -> Iterator[bytes | Reject]:  # noqa: B008 - frozen
+    """All records of a file, in order. Raises ``Missing`` only when there is no such file, ``Invalid`` for a wrong start pattern.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -78,14 +94,14 @@ def frames(path: str | Path, *, limits: Limits = Limits()) -> Iterator[bytes | R
     path = Path(path)
     if not path.is_file():
         raise Missing(f"There is no file {path}", todo="Check the path.")
-    account = _Account(limits, max(1, path.stat().st_size))
+    account = _Account(limits, max(1, path.stat().st_size), manner)
     with path.open("rb") as stream:
         yield from _guarded(stream, account, path.name, 1)
 
 
-def stream_frames(stream: IO[bytes], *, size: int, name: str = "upload", limits: Limits = Limits()) -> Iterator[bytes | Reject]:  # noqa: B008 - frozen
+def stream_frames(stream: IO[bytes], *, size: int, name: str = "upload", limits: Limits = Limits(), manner: Manner = Manner()) -> Iterator[bytes | Reject]:  # noqa: B008 - frozen
     """The same for an open binary stream (an upload) of ``size`` bytes."""
-    yield from _guarded(stream, _Account(limits, max(1, size)), name, 1)
+    yield from _guarded(stream, _Account(limits, max(1, size), manner), name, 1)
 
 
 def _guarded(stream: Readable, account: _Account, name: str, level: int) -> Iterator[bytes | Reject]:
@@ -109,7 +125,7 @@ class _Head:
 
     def __init__(self, stream: Readable):
         self.stream = stream
-        self.head = _full(stream, 64)
+        self.head = _full(stream, _LOOK)
 
     def read(self, size: int = -1, /) -> bytes:
         if self.head:
@@ -152,6 +168,8 @@ def _open(head: _Head, account: _Account, name: str, level: int) -> Iterator[byt
         yield from _zip(head, account, name, level)
     elif start.startswith(_EVTX):
         yield from _evtx(head, account, name)
+    elif mails.looks_like(start) or account.manner.codec == "mail":
+        yield from _mail(head, account)
     elif start[:2] in _UTF16:
         yield from _text(_Transcoded(head, _UTF16[start[:2]]), start.decode(_UTF16[start[:2]], "ignore").encode(), account)
     else:
@@ -229,10 +247,67 @@ def _text(stream: Readable, start: bytes, account: _Account) -> Iterator[bytes |
     """An array or pretty-printed objects are taken apart as JSON, everything else as lines."""
     begin = start.removeprefix(text_codecs.BOM_UTF8).lstrip()
     as_json = (begin.startswith(b"[") and begin[1:].lstrip()[:1] in (b"{", b"]", b"")) or (begin.startswith(b"{") and begin[1:].lstrip(b" \t")[:1] in (b"\r", b"\n"))
-    found = scan.values(_chunks(stream), limits=account.limits) if as_json else lines(_chunks(stream), limits=account.limits)
+    if as_json:
+        found = scan.values(_chunks(stream), limits=account.limits)
+    else:
+        found = _records(lines(_chunks(stream), limits=account.limits), start, account)
     for item in found:
         number = account.next()
         yield item if isinstance(item, bytes) else Reject(number, item.raw, item.reason, item.todo)
+
+
+def _records(found: Iterator[bytes | Reject], start: bytes, account: _Account) -> Iterator[bytes | Reject]:
+    """Lines → records, where a record is more than its line."""
+    manner, limits = account.manner, account.limits
+    if start.startswith(b"#separator \\x") or (manner.codec == "zeek" and not start.startswith(b"{")):
+        yield from _described(found, delimited.Zeek(limits, manner.encoding), manner.header, limits)
+    elif manner.codec in ("csv", "tsv"):
+        yield from _described(found, delimited.Columns(limits, manner.encoding, "\t" if manner.codec == "tsv" else ""), manner.header, limits)
+    elif manner.codec in ("lines", "auditd", "winxml"):
+        yield from _together(found, manner, limits)
+    else:
+        yield from found
+
+
+def _described(found: Iterator[bytes | Reject], reader: delimited.Columns | delimited.Zeek, header: str, limits: Limits) -> Iterator[bytes | Reject]:
+    """Each line with the names above it, as a JSON object."""
+    reader.begin(header)
+    for line in found:
+        if isinstance(line, Reject):
+            yield line
+            continue
+        try:
+            yield from (json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") for row in reader.read(line))
+        except Unreadable as fault:
+            yield fault.reject(0, line, limits)
+
+
+def _together(found: Iterator[bytes | Reject], manner: Manner, limits: Limits) -> Iterator[bytes | Reject]:
+    """The lines of one event as one frame; lines that are rejects come when they are met."""
+    rejects: list[Reject] = []
+
+    def good() -> Iterator[tuple[int, bytes]]:
+        for line in found:
+            if isinstance(line, Reject):
+                rejects.append(line)
+            else:
+                yield 0, line
+
+    for group in joining.groups(manner.codec, good(), start=manner.start, limits=limits):
+        yield from rejects
+        rejects.clear()
+        yield b"\n".join(frame for _, frame in group)
+    yield from rejects
+
+
+def _mail(head: _Head, account: _Account) -> Iterator[bytes | Reject]:
+    """A whole message as one JSON frame: who, to whom, links, hashes; text and attachments stay outside."""
+    whole = _full(head, account.limits.mail_bytes + 1)
+    number = account.next()
+    try:
+        yield json.dumps(mails.record_of(whole, limits=account.limits, encoding=account.manner.encoding), ensure_ascii=False).encode("utf-8", "replace")
+    except Unreadable as fault:
+        yield fault.reject(number, whole, account.limits)
 
 
 def _chunks(stream: Readable) -> Iterator[bytes]:

@@ -42,10 +42,13 @@ def put(row: dict[str, str], name: str, text: str) -> None:
     if name not in row:
         row[name] = text
         return
-    number = 2
-    while f"{name}#{number}" in row:
-        number += 1
-    row[f"{name}#{number}"] = text
+    taken, free = 1, 2  # found by halves: thousands of one name must not cost their square
+    while f"{name}#{free}" in row:
+        taken, free = free, free * 2
+    while free - taken > 1:
+        middle = (taken + free) // 2
+        taken, free = (middle, free) if f"{name}#{middle}" in row else (taken, middle)
+    row[f"{name}#{free}"] = text
 
 
 def flat(value: dict[str, Any], *, limits: Limits, into: dict[str, str] | None = None, prefix: str = "", depth: int = 1) -> dict[str, str]:

@@ -24,7 +24,7 @@ class Limits:
     members: int = 100_000
     levels: int = 4
     spool_bytes: int = 4 << 30
-
+    mail_bytes: int = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)

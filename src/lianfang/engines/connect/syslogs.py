@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 
 from lianfang.engines.connect import unix
-from lianfang.engines.connect.flatten import NUL, put
-from lianfang.engines.connect.limits import Limits, Unreadable, too_large
+from lianfang.engines.connect.flatten import put
+from lianfang.engines.connect.limits import Limits, Unreadable
+from lianfang.engines.connect.text import text_of
 
 FACILITIES = ("kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp", "audit", "alert", "clock", *(f"local{n}" for n in range(8)))
 SEVERITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
@@ -33,15 +34,30 @@ def row_of(frame: bytes, *, limits: Limits, encoding: str = "utf-8") -> dict[str
     >>> row["program"], row["hostname"], row["user"], row["src_ip"], row["action"]
     ('sshd', 'web1', 'root', '192.0.2.7', 'failed')
     """
-    if len(frame) > limits.frame_bytes:
-        raise too_large(len(frame), limits)
-    text = frame.decode(encoding, "replace").rstrip("\0\r\n").replace("\0", NUL)
-    if not text.strip():
-        raise Unreadable("An empty record", "Nothing to do; if many come, check the sender.")
-    row: dict[str, str] = {}
-    rest = _priority(row, text.removeprefix("\ufeff"))
-    _rfc5424(row, rest, limits) or _rfc3164(row, rest)
+    row = parsed(text_of(frame, limits=limits, encoding=encoding), limits=limits)
     return unix.enrich(row)
+
+
+def parsed(text: str, *, limits: Limits) -> dict[str, str]:
+    """The text of a record → header fields and ``message``, which is not looked into."""
+    row: dict[str, str] = {}
+    rest = _priority(row, text)
+    _rfc5424(row, rest, limits) or _rfc3164(row, rest)
+    return row
+
+
+def split(text: str, *, limits: Limits) -> tuple[dict[str, str], str]:
+    """A device's record → the syslog header it came under, and the rest. Without a priority or a time there is no header.
+
+    >>> split("<190>Nov 20 08:00:01 fw1 a=1 b=2", limits=Limits())
+    ({'facility': 'local7', 'severity': 'info', 'timestamp': 'Nov 20 08:00:01', 'hostname': 'fw1'}, 'a=1 b=2')
+    >>> split("date=2026-11-20 a: b", limits=Limits())
+    ({}, 'date=2026-11-20 a: b')
+    """
+    row = parsed(text, limits=limits)
+    if "facility" not in row and "timestamp" not in row:
+        return {}, text
+    return row, row.pop("message")
 
 
 def _priority(row: dict[str, str], text: str) -> str:
