@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from pathlib import Path
 from types import SimpleNamespace
 
+import polib
 import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
+from django.utils import translation
 
-from lianfang.commons.ledger import actions, models, queries
+from lianfang.commons.frame import sheets
+from lianfang.commons.ledger import actions, models, pages, queries
+from lianfang.commons.ledger.models import wording
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, Viewer
 
@@ -94,6 +100,43 @@ def test_a_record_shows_before_and_after_its_seal_and_a_proof_to_take_along(node
     proof = node.member.get(reverse("ledger:proof", kwargs={"pk": node.record}))
     assert proof["Content-Disposition"].endswith('.tlog-proof"')
     assert proof.content.startswith(b"c2sp.org/tlog-proof@v1\n")
+
+
+def test_a_record_is_told_in_words_with_its_verb_in_small_print(node):
+    page = reverse("ledger:record", kwargs={"pk": node.record})
+    persons.User.objects.update(language="zh-hans")
+    node.auditor.cookies["django_language"] = "zh-hans"
+    shown = node.auditor.get(page, headers={"accept-language": "zh-hans"}).content.decode()
+    other = actions.record("frame.savedview_created", Ref("frame", "savedview", str(uuid.uuid4())), actor=SYSTEM, label="mine")
+    with translation.override("zh-hans"):
+        record = models.Record.objects.get(pk=node.record)
+        record.verb = "respond.closed"
+        assert str(record) == "关闭告警 · Strange logon"
+        assert str(wording.DEEDS["created"]) == str(wording.DEEDS["added"]) == "已创建"
+    assert "respond.alert_closed</small>" in shown
+    assert "人员" in shown
+    assert ">user<" not in shown
+    assert "节点自身" in node.auditor.get(reverse("ledger:record", kwargs={"pk": other.id}), headers={"accept-language": "zh-hans"}).content.decode()
+
+
+def test_no_two_filters_share_a_name_and_a_list_of_organisations_is_none(node):
+    actions.record("people.organisation_exported", Ref("people", "organisation", "list"), actor=SYSTEM, label="Organisations")
+    sheet = sheets.of("ledger.record")
+    labels = [str(one.label) for one in sheet.filters]
+    assert len(set(labels)) == len(labels)
+    page = rows(node.auditor)
+    assert 'value="list"' not in page
+    assert "quay" in page
+
+
+@pytest.mark.parametrize("language", ["en", "zh_Hans"])
+def test_every_verb_that_is_recorded_has_words(language):
+    source = Path(pages.__file__).parents[2]
+    written = "\n".join(path.read_text("utf-8") for path in source.rglob("*.py"))
+    verbs = set(re.findall(r"""(?:record|_told|tell|_stage|_kept)\([^\n]*?"([a-z]+\.[a-z_]+)"[ ,]""", written))
+    book = {entry.msgid for entry in polib.pofile(str(source / f"commons/ledger/locale/{language}/LC_MESSAGES/django.po"))}
+    assert len(verbs) > 40
+    assert not verbs - book
 
 
 @pytest.mark.covers("P01")

@@ -10,14 +10,15 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from lianfang.commons.frame import pages, sheets
 from lianfang.commons.frame.pages import Nav
 from lianfang.commons.frame.sheets import Column, Filter, Sheet
 from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.ledger import models, queries
+from lianfang.commons.ledger.models.wording import words
 from lianfang.commons.ledger.types import CHECK
 from lianfang.kernel.errors import Conflict
 from lianfang.kernel.ref import Ref
@@ -26,23 +27,15 @@ from lianfang.kernel.viewer import Viewer
 LOOKED_AT = 2_000
 """How many of the newest records are looked at for the choices of a filter."""
 
-DEEDS = {"created": _("created"), "added": _("created"), "changed": _("changed"), "removed": _("removed"), "exported": _("exported"), "imported": _("imported")}
-
 SEALS = {"sealed": _("sealed"), "waiting": _("waiting to be sealed"), "forgotten": _("forgotten")}
+
+ACTORS = {
+    "user": pgettext_lazy("actor", "person"), "key": pgettext_lazy("actor", "API key"), "restricted": pgettext_lazy("actor", "person who has not finished logging in"),
+    "console": pgettext_lazy("actor", "command line"), "system": pgettext_lazy("actor", "the node itself"), "anonymous": pgettext_lazy("actor", "nobody known"),
+}  # fmt: skip
 
 
 # -- words -----------------------------------------------------------------------------------------------------------
-
-
-def words(verb: str) -> str:
-    """A verb as a person says it: by its translation, or by the words of the sheet it tells of, or as it is."""
-    said = gettext(verb)
-    if said != verb:
-        return said
-    room, _dot, deed = verb.partition(".")
-    kind, _line, what = deed.rpartition("_")
-    sheet = next((sheet for sheet in sheets.registered() if (sheet.room, sheet.kind) == (room, kind)), None)
-    return f"{sheet.singular} · {DEEDS[what]}" if sheet and what in DEEDS else verb
 
 
 def address(ref: str) -> str:
@@ -61,8 +54,8 @@ def verbs(viewer: Viewer) -> list[tuple[str, str]]:
 
 
 def organisations(viewer: Viewer) -> list[tuple[str, str]]:
-    """Organisations by the names under which they were last recorded: the ledger itself knows them."""
-    rows = queries.seen(viewer).filter(ref__startswith="people:organisation:").order_by("time").values_list("ref", "label")[:LOOKED_AT]
+    """Organisations by the names under which they were last recorded: the ledger itself knows them. An export of their list is of none."""
+    rows = queries.seen(viewer).filter(ref__startswith="people:organisation:").exclude(ref="people:organisation:list").order_by("time").values_list("ref", "label")[:LOOKED_AT]
     return sorted({ref.rpartition(":")[2]: label for ref, label in rows if label}.items(), key=lambda pair: pair[1])
 
 
@@ -83,15 +76,15 @@ sheets.register(
             "time",
             Column("seal", label=_("Seal"), value=_seal, cell="badge", choices=SEALS, tones={"sealed": "good", "waiting": "busy"}),
             Column("seq", shown=False),
-            Column("ref", cell="code", shown=False),
-            Column("actor_kind", shown=False),
+            Column("ref", label=_("Object ID"), cell="code", shown=False),
+            Column("actor_kind", choices=ACTORS, shown=False),
         ),
         filters=(
             "time",
             Filter("verb", kind="choice", choices=verbs),
             "actor_name",
-            Filter("object", label=_("Object"), kind="text", lookup="label"),
-            Filter("ref", kind="text"),
+            Filter("object", label=_("Object’s name"), kind="text", lookup="label"),
+            Filter("ref", label=_("Object ID"), kind="text"),
             Filter("organisation", label=_("Organisation"), kind="choice", choices=organisations),
         ),
         search=("label", "ref", "actor_name", "verb"),
@@ -103,14 +96,15 @@ sheets.register(
         remove=False,
         rows=queries.seen,
         found=False,
+        template="ledger/record.html",
         facts=(
             Column("verb", value=lambda row: words(row.verb), plain=lambda row: row.verb),
             Column("object", label=_("Object"), value=lambda row: row.label or row.ref),
             "time",
             "actor_name",
-            "actor_kind",
+            Column("actor_kind", choices=ACTORS),
             Column("organisation", label=_("Organisation"), value=lambda row: queries.name_of(Ref("people", "organisation", row.organisation)) if row.organisation else ""),
-            Column("ref", cell="code"),
+            Column("ref", label=_("Object ID"), cell="code"),
             Column("pk", label=_("Record ID"), cell="code"),
         ),
         about=_("Everything that was done on this node, sealed into one signed log. Nothing here can be changed."),

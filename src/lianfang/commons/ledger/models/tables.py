@@ -10,6 +10,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame.scoped import Scoped
+from lianfang.commons.ledger.models.wording import words
 from lianfang.kernel.ids import new_id
 from lianfang.kernel.ref import Ref
 
@@ -44,7 +45,7 @@ class Record(Scoped):
         )
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.label or self.ref}"
+        return f"{words(self.verb)} · {self.label or self.ref}"
 
     @property
     def reference(self) -> Ref:
