@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from lianfang.engines.connect import codecs, files, recognise
 from lianfang.engines.connect.codecs import CODECS, Decoded, Limits, decode
 from lianfang.engines.connect.limits import Reject
+from lianfang.engines.connect.mapping import Templates
 from lianfang.kernel.errors import Invalid, Missing
 
 SMALL = Limits(frame_bytes=4000, sample_bytes=100, depth=8, fields=30, mail_bytes=4000)
@@ -304,6 +306,15 @@ def test_a_sample_is_recognised_with_reasons(codec: str) -> None:
     assert guesses[0].reasons
     assert guesses[0].read
     assert not guesses[0].rejected
+
+
+def test_a_template_makes_a_guess_surer() -> None:
+    templates = Templates.load(Path(__file__).parents[3] / "content/mappings")
+    now = datetime(2026, 11, 20, 9, tzinfo=UTC)
+    for template, sample in [(template, sample) for template in templates.templates if template.name not in ("json", "syslog", "syslog.lines", "windows.other") for sample in template.tests if "raw" in sample]:
+        best = recognise.recognise(sample["raw"].encode().split(b"\n"), templates=templates, received=now)[0]
+        assert best.template == template.name, (sample["name"], best)
+        assert any(template.name in reason for reason in best.reasons)
 
 
 def test_auto_takes_each_frame_by_its_look() -> None:

@@ -64,6 +64,15 @@ def test_every_activity_exists_in_its_class(template: Any) -> None:
                 assert {number for _, number in step.table} <= set(activities), f"{template.name}: {case.when}"
 
 
+def test_the_usual_sources_have_a_template() -> None:
+    names = {template.name for template in TEMPLATES.templates}
+    assert len(names) >= 25
+    assert names >= {
+        "cef", "leef", "firewall.fortigate", "firewall.huawei", "firewall.h3c", "firewall.topsec", "firewall.sangfor", "suricata", "zeek", "web.access", "web.error", "waf", "linux.auditd", "honeypot.cowrie",
+        "honeypot.hfish", "mail.message", "vpn.openvpn", "antivirus.clamav", "antivirus.report", "bastion", "database.mysql", "database.mariadb", "dns.bind", "dhcp.isc", "app.lines",
+    }  # fmt: skip
+
+
 def test_every_case_names_an_event_that_a_reader_understands() -> None:
     named = [case for template in TEMPLATES.templates for case in template.cases if dict(case.const)["class_uid"]]
     assert len(named) > 60

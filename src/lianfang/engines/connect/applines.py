@@ -39,7 +39,7 @@ def row_of(frame: bytes, *, limits: Limits, encoding: str) -> dict[str, str]:
 
 
 def _head(line: str) -> dict[str, str]:
-    row: dict[str, str] = {}
+    row = {"record_kind": "lines"}
     end = 0
     if found := _TIME.match(line):
         row["timestamp"], end = found[1], found.end()

@@ -188,7 +188,7 @@ def _object(frame: bytes, limits: Limits) -> list[dict[str, str]]:
     if not frame.startswith(b'{"'):
         return []
     try:
-        return [delimited.native(jsons.row_of(frame, limits=limits))]
+        return [jsons.row_of(frame, limits=limits)]
     except (Unreadable, RecursionError):
         return []
 

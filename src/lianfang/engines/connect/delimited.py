@@ -12,7 +12,7 @@ import io
 import re
 from dataclasses import dataclass, field
 
-from lianfang.engines.connect import jsons
+from lianfang.engines.connect import jsons, zeek
 from lianfang.engines.connect.flatten import put
 from lianfang.engines.connect.limits import Limits, Unreadable
 from lianfang.engines.connect.text import text_of
@@ -20,7 +20,6 @@ from lianfang.engines.connect.text import text_of
 _NO_HEADER = Unreadable("No line with the names of the columns came before this record", "Name the columns at the source, in their order, or send files from their first line.")
 _VALUE = re.compile(r"^[\d\s.,:;+\-/TZ\"']*$")
 _ESCAPE = re.compile(r"\\x([0-9A-Fa-f]{2})")
-_PATHS = (("conn", "conn_state"), ("dns", "qtype_name"), ("dns", "rcode"), ("http", "trans_depth"), ("ssl", "established"), ("files", "seen_bytes"), ("notice", "note"), ("weird", "weird"), ("ssh", "auth_attempts"))
 
 
 def names_of(line: str, delimiter: str = "") -> tuple[str, list[str]] | None:
@@ -119,7 +118,7 @@ class Zeek:
         """One frame (a line, or a whole log) → its rows; none for ``#`` lines; raises ``Unreadable``."""
         text = text_of(frame, limits=self.limits, encoding=self.encoding)
         if text.lstrip().startswith("{"):
-            return [native(jsons.row_of(frame, limits=self.limits))]
+            return [jsons.row_of(frame, limits=self.limits)]
         rows = []
         for line in text.split("\n"):
             if line.startswith("#"):
@@ -154,21 +153,8 @@ class Zeek:
                 put(row, name or f"column{number + 1}", self._value(cell, kind))
         if self.path:
             row.setdefault("_path", self.path)
-        return native(row)
+        return zeek.native(row)
 
     def _value(self, cell: str, kind: str) -> str:
         parts = cell.split(self.sets) if self.sets and kind.startswith(("set[", "vector[")) else [cell]
         return "\n".join(_ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] != "00" else "␀", part) for part in parts)
-
-
-def native(row: dict[str, str]) -> dict[str, str]:
-    """A Zeek row knows its log: ``_path`` is added by the fields that only this log has.
-
-    >>> native({"uid": "C1", "conn_state": "SF"})["_path"]
-    'conn'
-    """
-    if "_path" not in row:
-        path = next((path for path, name in _PATHS if name in row), "")
-        if path:
-            row["_path"] = path
-    return row

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from lianfang.engines.connect import scan, web, windows
+from lianfang.engines.connect import scan, web, windows, zeek
 from lianfang.engines.connect.flatten import NUL, Inexact, flat
 from lianfang.engines.connect.limits import Limits, Reject, Unreadable, too_large
 
@@ -61,7 +61,7 @@ def _flattened(value: dict[str, Any], limits: Limits) -> dict[str, str]:
         return windows.from_event(value, limits=limits)
     if isinstance(value.get("winlog"), dict):
         return windows.from_beat(value, limits=limits)
-    return flat(value, limits=limits)
+    return zeek.native(flat(value, limits=limits))
 
 
 def _exact_object(frame: bytes) -> dict[str, Any]:

@@ -24,6 +24,7 @@ _DEVICE = ("DeviceVendor", "DeviceProduct", "DeviceVersion", "DeviceEventClassID
 _NAME = r"([^\s=:：,;|\"'{}<>]{1,64}+)"
 _NUMBERED = re.compile(r"\(\d{1,6}\)$")
 _QUOTED = re.compile(r'\s?"((?:[^"\\]|\\.)*+)"|\s?\'((?:[^\'\\]|\\.)*+)\'', re.DOTALL)
+_DAY, _HOUR = re.compile(r"\d{4}[-/]\d\d[-/]\d\d"), re.compile(r"\d\d:\d\d:\d\d(?:\.\d{1,9})?")
 _SEPARATORS = {" ": r"\s", "\t": r"[\t]", ",": r"[,，]", ";": r"[;；]", "|": r"[|]"}
 _SEEN = {sign: re.compile(rf"([\s,，;；|])[ \-]?{_NAME}[{sign}]") for sign in ("=", ":：")}
 _NAMES = {(mark, sign): re.compile(rf"(?:^|(?<={around}))[\s\-]{{0,4}}+{_NAME}\s?[{sign}]") for mark, around in _SEPARATORS.items() for sign in ("=", ":：")}
@@ -140,6 +141,9 @@ def kv(frame: bytes, *, limits: Limits, encoding: str) -> dict[str, str]:
     row = of_text(text, limits=limits)
     if not row or set(row) == {"message"}:
         raise Unreadable("No name=value pair in this record", "This source sends another format too: let the format be found by itself, or choose syslog.")
+    day, hour = row.get("date", ""), row.get("time", "")
+    if _DAY.fullmatch(day) and _HOUR.fullmatch(hour):  # written as two fields, meant as one
+        row.setdefault("timestamp", f"{day} {hour}{row.get('tz', '')}".replace("/", "-"))
     return under(row, header)
 
 

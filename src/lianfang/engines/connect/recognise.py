@@ -95,11 +95,13 @@ def _by_form(sample: list[bytes], looks: Counter[str], limits: Limits, encoding:
     if mails.looks_like(b"\n".join(sample)[:4096]):
         found.append(("mail", 1.0, "It begins like a mail message (From, To, Date …), or is Outlook's container"))
     found += _tables(sample, limits, encoding)
-    if len(sample) > 2:
+    if not looks["json"]:
         folded = codecs.decode("lines", sample, limits=limits, encoding=encoding)
-        joined = len(folded.parts)
-        if joined and any("exception" in row for row in folded.rows) and looks["json"] == 0:
+        joined, levelled = len(folded.parts), sum("level" in row and "timestamp" in row for row in folded.rows)
+        if joined and any("exception" in row for row in folded.rows):
             found.append(("lines", 0.95, f"{joined} of {len(sample)} lines continue the record before them, with a stack trace"))
+        elif folded.rows and levelled > 0.8 * len(folded.rows):
+            found.append(("lines", 0.7, f"{levelled} of {len(folded.rows)} records begin with a time and a level"))
     return found
 
 
