@@ -51,4 +51,7 @@ def parse(value: str) -> datetime:
         raise Invalid(f"“{value[:40]}” is not a time", why=str(error), todo="Write it like 2026-11-20T08:00:00Z.") from error
     if moment.tzinfo is None:
         raise Invalid(f"“{value[:40]}” names no time zone", why="A time without a zone has no single meaning.", todo="Add Z or an offset such as +08:00.")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise Invalid(f"“{value[:40]}” is not a time", why="In UTC it lies outside the years 1 to 9999.", todo="Write it like 2026-11-20T08:00:00Z.") from error
