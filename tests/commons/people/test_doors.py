@@ -1,5 +1,8 @@
 """What a role may do and how far a user sees, shown through pages and APIs."""
 
+import json
+from datetime import timedelta
+
 import pytest
 from django.core.management import call_command
 from django.test import Client
@@ -9,6 +12,7 @@ from lianfang.commons.frame import pages, sheets
 from lianfang.commons.ledger.models import Record
 from lianfang.commons.people import actions, models, queries
 from lianfang.commons.people.types import FUNCTIONS
+from lianfang.kernel import clock
 from lianfang.kernel.viewer import SYSTEM, Viewer
 
 assert get_resolver().url_patterns  # importing the addresses lets every room declare its pages and sheets
@@ -167,6 +171,39 @@ def test_a_moved_unit_is_seen_by_its_new_superiors_at_once(node, people, tree):
     assert "Member" not in listed(colleague)
     assert "Member" in listed(member)
     assert "quay" in listed(member, "organisation")
+    assert told("people.organisation_moved")["before"]["under"] == "east"
+    assert told("people.organisation_moved")["after"]["under"] == "west"
+
+
+def told(verb):
+    """The detail of the newest record of this verb."""
+    return json.loads(Record.objects.filter(verb=verb).latest("time").detail)
+
+
+def test_the_record_of_a_change_shows_what_was_before_and_after(node, people, tree):
+    boss, member = inside_admin(node), people.member
+    boss.post(reverse("people:user_change", kwargs={"pk": member.pk}), {"name": "Li Ming", "organisation": tree.mill, "email": "", "phone": "", "language": member.language})
+    assert told("people.user_changed") == {"before": {"name": "Member", "organisation": "harbour"}, "after": {"name": "Li Ming", "organisation": "mill"}}
+
+    east = models.Organisation.objects.get(pk=tree.east)
+    boss.post(reverse("people:organisation_change", kwargs={"pk": east.pk}), {"name": east.name, "short_name": "E", "kind": east.kind, "code": "", "parent": east.parent_id, "industry_parent": ""})
+    assert told("people.organisation_changed") == {"before": {"short_name": ""}, "after": {"short_name": "E"}}
+
+    role = {"key": "phone_book", "name": "Phone book", "permissions": "people.user.view", "clearance": "1", "landing": "", "about": ""}
+    boss.post(reverse("people:role_add"), role)
+    own = models.Role.objects.get(key="phone_book")
+    boss.post(reverse("people:role_change", kwargs={"pk": own.pk}), role | {"permissions": "people.organisation.view"})
+    assert told("people.role_changed") == {"before": {"permissions": ["people.user.view"]}, "after": {"permissions": ["people.organisation.view"]}}
+
+    until = clock.now() + timedelta(days=9)
+    for end in (None, until):
+        actions.grant(member.pk, role=own.pk, over=tree.mill, until=end, actor=SYSTEM)
+    assert told("people.granted")["before"] == {"until": None}
+    assert told("people.granted")["after"] == {"until": clock.text(until)}
+
+    page = boss.get(reverse("ledger:record", kwargs={"pk": Record.objects.get(verb="people.user_changed").pk})).content.decode()
+    assert "Li Ming" in page
+    assert ">Member<" in page
 
 
 # ---- the pages of people ---------------------------------------------------------------------------------------------

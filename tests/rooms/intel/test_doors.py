@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from lianfang.commons.jobs import actions as jobs
+from lianfang.commons.ledger import models as ledger
 from lianfang.rooms.intel import actions, models
 
 
@@ -25,6 +26,15 @@ def test_the_watch_list_is_seen_by_those_who_may(known, client_of):
         assert ("bad.example" in page.content.decode()) is there
     assert Client().get("/intel/indicator/").status_code == 302
     assert client_of("outsider").get(f"/intel/indicator/{known.pk}/").status_code == 404
+
+
+def test_the_record_of_a_change_shows_what_was_before_and_after(known, client_of, viewers):
+    form = {"value": "worse.example", "source": known.source, "tlp": known.tlp, "confidence": "90", "valid_from": known.valid_from.isoformat(), "valid_until": "", "tags": "", "note": "x" * 400}
+    assert client_of("member").post(f"/intel/indicator/{known.pk}/change/", form).status_code == 302
+    said = json.loads(ledger.Record.objects.get(verb="intel.indicator_changed").detail)
+    assert (said["before"]["value"], said["after"]["value"], said["after"]["confidence"]) == ("bad.example", "worse.example", 90)
+    assert len(said["after"]["note"]) == 301
+    assert "tlp" not in said["after"]
 
 
 def test_the_list_narrows_by_standing(known, client_of, viewers):

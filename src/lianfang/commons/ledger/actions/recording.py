@@ -24,6 +24,8 @@ from lianfang.kernel.viewer import Viewer
 COLUMNS = ("id", "organisation", "territory", "industry", "time", "verb", "ref", "label", "actor", "actor_name", "actor_kind", "detail", "salt", "commitment", "seq")
 VERB, REF, KIND = map(COLUMNS.index, ("verb", "ref", "actor_kind"))
 BATCH = 1_000
+LONGEST = 300
+"""Characters of one value before or after; a record does not keep a copy of everything."""
 
 
 def record(verb: str, ref: Ref, *, actor: Viewer, label: str = "", detail: Mapping[str, Any] | None = None, territory: str = "", industry: str = "") -> Ref:
@@ -34,6 +36,22 @@ def record(verb: str, ref: Ref, *, actor: Viewer, label: str = "", detail: Mappi
     id = new_id()
     _insert(_rows([Draft(verb, ref, label, detail or {}, territory, industry)], actor, [id], clock.now()))
     return Ref("ledger", "record", str(id))
+
+
+def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a change makes different, as the page of a record shows it; nothing when nothing differs. What is secret the caller leaves out.
+
+    >>> differing({"name": "east", "code": "7"}, {"name": "west", "code": "7"})
+    {'before': {'name': 'east'}, 'after': {'name': 'west'}}
+    """
+    names = [name for name in after if before.get(name) != after[name]]
+    return {side: {name: _shown(values.get(name)) for name in names} for side, values in (("before", before), ("after", after))} if names else {}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return clock.text(value)
+    return value[:LONGEST] + "…" if isinstance(value, str) and len(value) > LONGEST else value
 
 
 def record_many(drafts: Iterable[Draft], *, actor: Viewer) -> int:

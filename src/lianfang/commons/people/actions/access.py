@@ -45,7 +45,7 @@ def change_role(pk: Any, *, actor: Viewer, **fields: Any) -> None:
     for key, value in fields.items():
         setattr(row, key, value)
     row.save(update_fields=list(fields))
-    _told("people.role_changed", row, actor, changed={key: [old, fields[key]] for key, old in before.items() if old != fields[key]})
+    _told("people.role_changed", row, actor, **ledger.differing(before, fields))
 
 
 @transaction.atomic
@@ -73,7 +73,7 @@ def grant(user: Any, *, role: Any, over: Any, axis: Axis | str = Axis.TERRITORY,
     row, fresh = models.Grant.objects.get_or_create(user=holder, role=what, over=place, axis=axis.value, defaults={"until": until, **_whose(holder)})
     if not fresh:
         models.Grant.objects.filter(pk=row.pk).update(until=until)
-    _told("people.granted", row, actor, user=str(holder), role=what.key, over=str(place), axis=axis.value, until=clock.text(until) if until else "")
+    _told("people.granted", row, actor, user=str(holder), role=what.key, over=str(place), axis=axis.value, until=clock.text(until) if until else "", **({} if fresh else ledger.differing({"until": row.until}, {"until": until})))
     return row.ref
 
 

@@ -54,7 +54,7 @@ def change_organisation(pk: Any, *, actor: Viewer, **fields: str) -> Unit:
     row.name = _said(row.name)
     row.save(update_fields=list(fields))
     transaction.on_commit(queries.forget_names)
-    _told("people.organisation_changed", row, actor, changed={key: [old, getattr(row, key)] for key, old in before.items() if old != getattr(row, key)})
+    _told("people.organisation_changed", row, actor, **ledger.differing(before, {key: getattr(row, key) for key in before}))
     return queries.organisation(row.pk, actor)
 
 
@@ -71,6 +71,7 @@ def move_organisation(pk: Any, *, under: Any, axis: Axis | str = Axis.TERRITORY,
     row = models.Organisation.objects.fetch(pk, actor)
     target = models.Organisation.objects.fetch(under, actor) if under else None
     _must_be_movable(row, target, axis, actor)
+    above = row.parent if axis == Axis.TERRITORY else row.industry_parent
     before, path = getattr(row, axis), _seat(target, axis) if target else ""
     models.Organisation.objects.filter(pk=row.pk).update(**{"parent" if axis == Axis.TERRITORY else "industry_parent": target})
     moved = OrganisationMoved(organisation=str(row.pk), axis=axis.value, before=before, after=path)
@@ -80,7 +81,7 @@ def move_organisation(pk: Any, *, under: Any, axis: Axis | str = Axis.TERRITORY,
     for pause in SWEEPS:
         jobs.enqueue("people.settle", {"organisation": moved.organisation, "axis": moved.axis, "before": before, "after": path}, run_at=clock.now() + pause)
     row = models.Organisation.objects.get(pk=row.pk)
-    _told("people.organisation_moved", row, actor, axis=axis.value, under=str(target or ""), before=before, after=path)
+    _told("people.organisation_moved", row, actor, axis=axis.value, **ledger.differing({"under": str(above or ""), "path": before}, {"under": str(target or ""), "path": path}))
     return queries.unit(row)
 
 

@@ -43,9 +43,10 @@ def change_user(pk: Any, *, actor: Viewer, organisation: Any = None, **fields: s
     actor.must("people.user.change")
     row = queries.user_row(pk, actor)
     access.must_outrank(actor, row)
+    before = str(row.organisation)
     if organisation is not None and str(organisation) != str(row.organisation_id):
         _transfer(row, models.Organisation.objects.fetch(organisation, actor))
-    _change(row, actor, fields, organisation=str(row.organisation))
+    _change(row, actor, fields, moved=({"organisation": before}, {"organisation": str(row.organisation)}))
 
 
 @transaction.atomic
@@ -105,7 +106,7 @@ def one_time_password() -> str:
             return "-".join(signs[at : at + 4] for at in range(0, 16, 4))
 
 
-def _change(row: models.User, actor: Viewer, fields: dict[str, str], **detail: Any) -> None:
+def _change(row: models.User, actor: Viewer, fields: dict[str, str], *, moved: tuple[dict[str, str], dict[str, str]] = ({}, {})) -> None:
     strange = set(fields) - set(PROFILE)
     if strange:
         raise Invalid(_("This cannot be changed here"), why=_("Not open to change: %(what)s.") % {"what": ", ".join(sorted(strange))}, todo=_("Change the others."))
@@ -113,7 +114,7 @@ def _change(row: models.User, actor: Viewer, fields: dict[str, str], **detail: A
     for key, value in fields.items():
         setattr(row, key, value)
     row.save()
-    _told("people.user_changed", row, actor, changed=sorted(key for key, old in before.items() if old != fields[key]), **detail)
+    _told("people.user_changed", row, actor, **ledger.differing(before | moved[0], fields | moved[1]))
 
 
 def _transfer(row: models.User, home: models.Organisation) -> None:

@@ -47,8 +47,8 @@ def change(row: models.Indicator, values: Mapping[str, Any], *, actor: Viewer) -
     actor.must("intel.indicator.change")
     before = {name: getattr(row, name) for name in FIELDS}
     _set(row, values)
-    differs = [name for name in FIELDS if getattr(row, name) != before[name]]
-    return _kept(row, actor, "intel.indicator_changed", {"fields": differs}, removed="value" in differs) if differs else row
+    said = ledger.differing(before, {name: getattr(row, name) for name in FIELDS})
+    return _kept(row, actor, "intel.indicator_changed", said, removed="value" in said["after"]) if said else row
 
 
 def revoke(row: models.Indicator, *, actor: Viewer) -> models.Indicator:
