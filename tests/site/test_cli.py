@@ -132,6 +132,22 @@ def test_a_source_and_its_key_are_made_together(console, node):
     assert len(key["secret"]) >= 32
 
 
+def test_a_source_is_told_the_zone_of_its_times(console, node, tmp_path):
+    assert "--zone" in console("source", "add", "--help").stdout
+    assert "--zone" in console("ingest", "--help").stdout
+    log = tmp_path / "auth.log"
+    log.write_text("Nov 20 08:00:00 far-1 sshd[77]: Failed password for root from 203.0.113.77 port 4022 ssh2\n", "utf-8")
+    console.json("ingest", str(log), "--source", "abroad", "--zone", "America/New_York")
+    assert [row["t"] for row in console.json("query", "SELECT strftime(time, '%H:%M') AS t FROM events WHERE source = 'abroad'")] == ["13:00"]
+    console.json("ingest", str(log), "--source", "abroad", "--zone", "America/New_York")
+
+    assert "Mars/Olympus" in console("ingest", str(log), "--source", "other", "--zone", "Mars/Olympus", code=4).stderr
+    assert "America/New_York" in console("ingest", str(log), "--source", "abroad", "--zone", "UTC", code=6).stderr
+    console.json("source", "add", "branch", "--zone", "Asia/Shanghai")
+    assert "Asia/Shanghai" in console("source", "add", "branch", "--zone", "UTC", code=6).stderr
+    assert console("source", "add", "nowhere", "--zone", "Mars", code=4).stderr
+
+
 def test_an_account_gets_a_new_password(console, node):
     assert "One-time password for admin" in console("people", "reset-password", "admin").stdout
     console("people", "reset-password", "nobody-here", code=5)

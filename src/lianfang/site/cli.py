@@ -36,6 +36,7 @@ for group, name in ((rules, "rules"), (ledger, "ledger"), (people, "people"), (s
     app.add_typer(group, name=name)
 
 CODES: dict[type[Fault], int] = {Refused: 3, Invalid: 4, Missing: 5, Conflict: 6}
+Zone = Annotated[str, typer.Option(help="Time zone of times in its logs that name none, for example Asia/Shanghai or UTC; this node’s own when left out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 out = Console()
@@ -169,6 +170,7 @@ def worker() -> None:
 def ingest(
     paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders (.log .json .evtx, also .gz .zst .zip). None: run the ingest process.")] = None,
     source: Annotated[str, typer.Option(help="Name of the source they belong to; made when missing.")] = "upload",
+    zone: Zone = "",
     wait: Annotated[bool, typer.Option(help="Wait until everything is searchable.")] = True,
     as_json: AsJson = False,
 ) -> None:
@@ -183,7 +185,7 @@ def ingest(
     if absent:
         raise Missing(f"There is no {absent[0]}", todo="Check the path.")
     with _bar("Reading", quiet=as_json) as step:
-        report = node.ingest_paths(paths, source=source, step=step, wait=wait)
+        report = node.ingest_paths(paths, source=source, zone=zone, step=step, wait=wait)
     if as_json:
         _show(report)
     else:
@@ -315,13 +317,12 @@ def people_reset(username: str) -> None:
 def source_add(
     name: Annotated[str, typer.Argument(help="What the source is called; it stands in every event.")],
     url: Annotated[str, typer.Option(envvar="LIANFANG_URL", help="Address that the sender reaches this node by.")] = "http://127.0.0.1:8000",
+    zone: Zone = "",
     as_json: AsJson = False,
 ) -> None:
     """Make a source that sends over HTTP, and a key that may do only that; the secret is shown once."""
     node = _ready()
-    from lianfang.rooms.lake import actions as lake
-
-    lake.ensure_source(name, actor=node.console(), kind="http")
+    node.ensure_source(name, kind="http", zone=zone)
     key = node.make_key(name, permissions=("lake.event.add",))
     address = f"{url.rstrip('/')}/api/lake/ingest/{name}"
     if as_json:

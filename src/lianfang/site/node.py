@@ -106,10 +106,25 @@ def let_go() -> None:
     connections.close_all()
 
 
-def ingest_paths(paths: Sequence[Path], *, source: str, step: Callable[..., None], wait: bool) -> dict[str, int]:
-    """Read files into the spool; with no ingest process running, store them here and now."""
+def ensure_source(name: str, *, kind: str, zone: str = "") -> None:
+    """The source called ``name``, made when missing. Raises ``Invalid`` for what is no zone, ``Conflict`` when the source has another one."""
+    from lianfang.rooms.lake import actions as lake
+    from lianfang.rooms.lake import queries
+    from lianfang.rooms.lake.types import zone_of
+
+    if zone:
+        zone_of(zone)
+    lake.ensure_source(name, actor=console(), kind=kind, **({"zone": zone} if zone else {}))
+    has = queries.zones(viewer=console())[name]
+    if zone and has != zone:
+        raise Conflict(f"The source {name} reads times in the zone {has}", why="One zone is meant for all logs of a source.", todo="Leave out --zone, take another source, or change it on the page “log sources”.")
+
+
+def ingest_paths(paths: Sequence[Path], *, source: str, step: Callable[..., None], wait: bool, zone: str = "") -> dict[str, int]:
+    """Read files into the spool; with no ingest process running, store them here and now. Errors as of ``ensure_source``."""
     from lianfang.rooms.lake import actions as lake
 
+    ensure_source(source, kind="upload", zone=zone)
     before = _rejects(source)
     report = {"files": 0, "events": 0, "rejects": 0}
     for path in paths:

@@ -57,6 +57,11 @@ def source_names(*, viewer: Viewer) -> list[str]:
     return list(models.Source.objects.seen_by(viewer).exclude(stage=Stage.ERASING).order_by("name").values_list("name", flat=True))
 
 
+def zones(*, viewer: Viewer) -> dict[str, str]:
+    """The time zone of each source in scope, for times that name none: name → IANA name."""
+    return dict(models.Source.objects.seen_by(viewer).exclude(stage=Stage.ERASING).order_by("name").values_list("name", "zone"))
+
+
 def owners(*, viewer: Viewer) -> dict[str, str]:
     """Whose the sources in scope are: name → id of the organisation."""
     return dict(models.Source.objects.seen_by(viewer).exclude(stage=Stage.ERASING).order_by("name").values_list("name", "organisation"))
