@@ -48,12 +48,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Taxonomy:
-    """All items by code. A code begins with that of its sub-class, which begins with that of its class."""
+    """All items by code. ``above``: sub-class → its class, item → its sub-class."""
 
     edition: str
     classes: dict[str, Group]
     subclasses: dict[str, Group]
     items: dict[str, Item]
+    above: dict[str, str]
     rules: Rules = field(default_factory=Rules)
 
     @cached_property
@@ -74,8 +75,13 @@ class Taxonomy:
         """Class, sub-class and item of a code; raises ``Invalid``."""
         if code not in self.items:
             raise Invalid(f"There is no item {code[:20]}", why="The classes of data do not list it.", todo="Choose an item of the list.", details={"item": ["unknown"]})
-        subclass = next(known for known in self.subclasses if code.startswith(known))
-        return next(group for known, group in self.classes.items() if code.startswith(known)), self.subclasses[subclass], self.items[code]
+        subclass = self.above[code]
+        return self.classes[self.above[subclass]], self.subclasses[subclass], self.items[code]
+
+    def tree(self) -> Iterator[tuple[Group, list[tuple[Group, list[Item]]]]]:
+        """Classes with their sub-classes with their items, in the order of the file."""
+        for code, outer in self.classes.items():
+            yield outer, [(inner, [item for item in self.items.values() if self.above[item.code] == below]) for below, inner in self.subclasses.items() if self.above[below] == code]
 
 
 def load(path: Path) -> Taxonomy:
@@ -106,18 +112,21 @@ class _Reader:
         classes: dict[str, Group] = {}
         subclasses: dict[str, Group] = {}
         items: dict[str, Item] = {}
+        above: dict[str, str] = {}
         if not isinstance(entry, dict) or not isinstance(entry.get("classes"), list):
             self.faults.append("it has no list “classes”")
-            return Taxonomy("", classes, subclasses, items)
+            return Taxonomy("", classes, subclasses, items, above)
         for outer in self._entries(entry["classes"], "", "subclasses"):
             self._put(classes, Group(*self._named(outer)))
             for inner in self._entries(outer.get("subclasses"), str(outer.get("code")), "items"):
                 self._put(subclasses, Group(*self._named(inner)))
+                above[str(inner["code"])] = str(outer["code"])
                 for row in self._entries(inner.get("items"), str(inner.get("code")), ""):
                     if item := self._item(row):
                         self._put(items, item)
+                        above[item.code] = str(inner["code"])
         self._twice(items)
-        return Taxonomy(str(entry.get("edition", "")), classes, subclasses, items, self._rules(entry.get("rules"), items))
+        return Taxonomy(str(entry.get("edition", "")), classes, subclasses, items, above, self._rules(entry.get("rules"), items))
 
     def _entries(self, rows: Any, above: str, below: str) -> Iterator[Mapping[str, Any]]:
         if not isinstance(rows, list) or not rows:

@@ -192,7 +192,7 @@ def _by_context(votes: list[Vote], column: Column, profile: Profile, taxonomy: T
     """Where a name says an item, its values must look like it: they strengthen the name or speak against it."""
     if not profile.values:
         return []
-    said = {vote.item for vote in votes if vote.by in ("name", "comment", "model")}
+    said = {vote.item for vote in votes if vote.by in ("name", "comment")}
     return [vote for code in sorted(said) if (vote := _checked(code, column, profile, taxonomy))]
 
 

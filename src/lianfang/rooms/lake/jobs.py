@@ -18,3 +18,9 @@ def forget_receipts() -> None:
 def read_upload(folder: str, source: str, *, run: Run) -> None:
     """Uploaded files go into the spool."""
     actions.read_upload(folder, source, progress=run.progress)
+
+
+@job(name="lake.grade", attempts=3)
+def grade(run_id: str, *, run: Run) -> None:
+    """A data set is looked at, column by column."""
+    actions.grade(run_id, progress=run.progress)

@@ -6,6 +6,7 @@ __getattr__, __all__ = lazy.door(
     __name__,
     {
         "files": "ingest_path",
+        "grading": "accept_grade change_grade grade start_grading start_table",
         "ingesting": "drain ingest settle",
         "receiving": "door receive",
         "rejects": "replay_rejects",

@@ -1,14 +1,16 @@
 """What a viewer may see of an event, as SQL: which rows, and which columns of them.
 
 In: a viewer. Out: a condition over ``stored`` and a list of columns. Rows are filtered by organisation paths, always;
-columns that carry content are empty in rows whose level (JR/T 0158) is above the viewer's clearance, and a condition on
-such a column does not match there either, so that nothing can be learned by asking.
+columns that carry content are empty in rows whose level (JR/T 0158) is above the viewer's clearance, and in rows of an
+organisation whose reviewers graded the column above it; a condition on such a column does not match there either, so that
+nothing can be learned by asking.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,32 +71,59 @@ def _not_erased() -> str:
     return " AND ".join(f"source <> '{name.replace(chr(39), chr(39) * 2)}'" for name in names) or "TRUE"
 
 
+HOLD_ALL = frozenset(("raw", "unmapped", "message"))
+"""Columns in which anything of the record may stand: closed where any other is."""
+HOLD = {"ips": ("src_ip", "dst_ip", "host_ip"), "domains": ("domain", "src_host", "dst_host", "url")}
+"""Lists → the columns whose values they repeat."""
+Closed = Mapping[str, frozenset[str]]
+
+
+def closed(viewer: Viewer) -> Closed:
+    """Columns that reviewers graded above the viewer's clearance → the organisation paths in whose rows they are hidden (``""``: in all)."""
+    if viewer.clearance >= DataLevel.L4:
+        return {}
+    graded = models.Grade.objects.filter(dataset=models.EVENTS, level__gt=int(viewer.clearance)).exclude(state=models.Review.OPEN).values_list("column", "territory")
+    found: dict[str, set[str]] = {}
+    for column, path in graded:
+        holders = HOLD_ALL | {holder for holder, held in HOLD.items() if column in held} | {column}
+        for name in holders - OPEN:
+            found.setdefault(name, set()).add(path)
+    return {name: frozenset(paths) for name, paths in found.items()}
+
+
 def columns(viewer: Viewer) -> list[str]:
     """All columns as this viewer may see them, and ``masked``: whether something is hidden in the row."""
-    shown = [f'"{column.name}"' if column.name in OPEN else f'{_shown(column.name, viewer)} AS "{column.name}"' for column in COLUMNS]
-    return [*shown, f"{_hidden(viewer)} AS masked"]
+    shut = closed(viewer)
+    shown = [f'"{column.name}"' if column.name in OPEN else f'{_shown(column.name, viewer, shut)} AS "{column.name}"' for column in COLUMNS]
+    return [*shown, f"{_hidden(viewer, shut)} AS masked"]
 
 
-def _shown(name: str, viewer: Viewer) -> str:
-    return f'"{name}"' if viewer.clearance >= DataLevel.L4 else f'CASE WHEN {readable(viewer)} THEN "{name}" END'
+def _shown(name: str, viewer: Viewer, shut: Closed) -> str:
+    return f'"{name}"' if viewer.clearance >= DataLevel.L4 else f'CASE WHEN {readable(viewer, name, shut)} THEN "{name}" END'
 
 
-def _hidden(viewer: Viewer) -> str:
-    return "FALSE" if viewer.clearance >= DataLevel.L4 else f"NOT ({readable(viewer)})"
+def _hidden(viewer: Viewer, shut: Closed) -> str:
+    return "FALSE" if viewer.clearance >= DataLevel.L4 else f"NOT ({readable(viewer, shut=shut)})"
 
 
-def readable(viewer: Viewer) -> str:
-    """The condition under which content is shown; a row without a level counts as the highest."""
-    return f"coalesce(level, {int(DataLevel.L4)}) <= {int(viewer.clearance)}"
+def readable(viewer: Viewer, column: str = "", shut: Closed | None = None) -> str:
+    """The condition under which a column's content (without a column: any content) is shown; a row without a level counts as the highest."""
+    shut = closed(viewer) if shut is None else shut
+    paths = shut.get(column, frozenset()) if column else frozenset().union(*shut.values())
+    below = [f"coalesce(level, {int(DataLevel.L4)}) <= {int(viewer.clearance)}"]
+    below += ["FALSE" if not path else f"NOT (territory >= '{_path(path)}' AND territory < '{after(path)}')" for path in sorted(paths)]
+    return " AND ".join(below)
 
 
 NAMES, ADDRESSES = ("user", "actor_user", "src_host", "dst_host", "domain"), ("src_ip", "dst_ip", "host_ip")
 
 
-def veiled(row: dict[str, Any], viewer: Viewer) -> dict[str, Any]:
-    """A row as this viewer may see it: above their clearance, content is masked so far that only a repetition can be told."""
+def veiled(row: dict[str, Any], viewer: Viewer, shut: Closed) -> dict[str, Any]:
+    """A row as this viewer may see it: what is above their clearance is masked so far that only a repetition can be told. ``shut``: from ``closed``."""
     hidden = (row.get("level") or DataLevel.L4) > viewer.clearance
-    return {**({name: value if name in OPEN else _veil(name, value) for name, value in row.items()} if hidden else row), "masked": hidden}
+    path = row.get("territory") or ""
+    names = {name for name in row if name not in OPEN and (hidden or path.startswith(tuple(shut.get(name, ()))))}
+    return {**{name: _veil(name, value) if name in names else value for name, value in row.items()}, "masked": bool(names)}
 
 
 def _veil(name: str, value: Any) -> Any:

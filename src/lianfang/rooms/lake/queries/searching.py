@@ -20,7 +20,7 @@ from lianfang.rooms.lake.queries import scope
 from lianfang.rooms.lake.types import EVENT_TABLES, Answer, Count, Filter, Found, Histogram, Question
 
 LISTED = (
-    "event_id", "time", "source", "class_uid", "activity_id", "severity_id", "status_id", "host", "user", "actor_user", "logon_type", "src_ip", "src_port", "dst_ip", "dst_port", "dst_host", "process", "process_cmd",
+    "event_id", "time", "source", "territory", "class_uid", "activity_id", "severity_id", "status_id", "host", "user", "actor_user", "logon_type", "src_ip", "src_port", "dst_ip", "dst_port", "dst_host", "process", "process_cmd",
     "product", "log_name", "event_code", "message", "domain", "url", "http_method", "http_status", "file", "reg_key", "service", "level", "rules", "raw",
 )  # fmt: skip
 """What a list of events needs; the raw log is cut to a line."""
@@ -48,7 +48,8 @@ def search(question: Question, *, viewer: Viewer) -> Found:
         found += scope.query().rows(sql, [*params, since, until], bounds=Bounds(question.tables, since, until))
         if len(found) > limit:
             break
-    return Found(tuple(scope.veiled(row, viewer) for row in found[:limit]), _cursor(found[limit - 1]) if len(found) > limit else "")
+    shut = scope.closed(viewer)
+    return Found(tuple(scope.veiled(row, viewer, shut) for row in found[:limit]), _cursor(found[limit - 1]) if len(found) > limit else "")
 
 
 def histogram(question: Question, *, viewer: Viewer) -> Histogram:
@@ -70,7 +71,7 @@ def top(question: Question, column: str, *, viewer: Viewer, limit: int = 10) -> 
     viewer.must("lake.event.view")
     kind = _column(column).kind
     where, params = _conditions(question, viewer, paged=False)
-    value = f'"{column}"' if column in scope.OPEN else f'CASE WHEN {scope.readable(viewer)} THEN "{column}" END'
+    value = f'"{column}"' if column in scope.OPEN else f'CASE WHEN {scope.readable(viewer, column)} THEN "{column}" END'
     value = f"unnest({value})" if kind is Kind.LIST else value
     inner = f"SELECT {value} AS value FROM stored WHERE {where} AND time >= ? AND time < ?"  # noqa: S608
     sql = f"SELECT value, count(*) AS n FROM ({inner}) WHERE value IS NOT NULL GROUP BY value ORDER BY n DESC, value LIMIT {int(limit)}"  # noqa: S608
@@ -90,10 +91,11 @@ def events(event_ids: list[str], *, viewer: Viewer) -> list[dict[str, Any]]:
     """Several events, whole, in the order asked; those that are not there or not visible are left out."""
     viewer.must("lake.event.view")
     found: dict[str, dict[str, Any]] = {}
+    shut = scope.closed(viewer)
     for event_id in event_ids:
         sql = f"SELECT * FROM stored WHERE event_id = ? AND {scope.rows(viewer)} LIMIT 1"  # noqa: S608
         for row in scope.query().rows(sql, [event_id], bounds=Bounds(EVENT_TABLES, event_id=event_id)):
-            found[event_id] = scope.veiled(row, viewer)
+            found[event_id] = scope.veiled(row, viewer, shut)
     return [found[event_id] for event_id in event_ids if event_id in found]
 
 
@@ -131,7 +133,7 @@ def _filtered(one: Filter, viewer: Viewer) -> tuple[str, list[Any]]:
     if one.op not in OPERATORS[column.kind]:
         raise Invalid(f"{one.column} cannot be asked “{one.op[:20]}”", todo="Use one of " + ", ".join(OPERATORS[column.kind]) + ".")
     part, values = _compared(column.name, column.kind, one.op, one.value)
-    return (part if column.name in scope.OPEN else f"{scope.readable(viewer)} AND ({part})"), values
+    return (part if column.name in scope.OPEN else f"{scope.readable(viewer, column.name)} AND ({part})"), values
 
 
 def _compared(name: str, kind: Kind, op: str, value: str) -> tuple[str, list[Any]]:
@@ -179,7 +181,7 @@ def _words(text: str, viewer: Viewer) -> Iterator[tuple[str, list[Any]]]:
     """Every word (or “quoted phrase”) must occur in the raw log, as written or as JSON would write it."""
     for word in _split(text):
         forms = list(dict.fromkeys((word, json.dumps(word, ensure_ascii=False)[1:-1], json.dumps(word)[1:-1])))
-        yield f"{scope.readable(viewer)} AND (" + " OR ".join("contains(lower(raw), lower(?))" for _ in forms) + ")", list(forms)
+        yield f"{scope.readable(viewer, 'raw')} AND (" + " OR ".join("contains(lower(raw), lower(?))" for _ in forms) + ")", list(forms)
 
 
 def _split(text: str) -> list[str]:
