@@ -119,6 +119,13 @@ def test_a_record_is_told_in_words_with_its_verb_in_small_print(node):
     assert "节点自身" in node.auditor.get(reverse("ledger:record", kwargs={"pk": other.id}), headers={"accept-language": "zh-hans"}).content.decode()
 
 
+def test_a_plain_before_is_told_by_its_name(node, rf):
+    record = actions.record("respond.assigned", Ref("respond", "alert", str(uuid.uuid4())), actor=SYSTEM, detail={"before": "Li Ming", "to": "Wang"})
+    shown = pages.what_changed(rf.get("/"), models.Record.objects.get(pk=record.id))
+    assert "<table" not in shown
+    assert "Li Ming" in shown
+
+
 def test_no_two_filters_share_a_name_and_a_list_of_organisations_is_none(node):
     actions.record("people.organisation_exported", Ref("people", "organisation", "list"), actor=SYSTEM, label="Organisations")
     sheet = sheets.of("ledger.record")
@@ -136,7 +143,7 @@ def test_every_verb_that_is_recorded_has_words(language):
     verbs = set(re.findall(r"""(?:record|_told|tell|_stage|_kept)\([^\n]*?"([a-z]+\.[a-z_]+)"[ ,]""", written))
     book = {entry.msgid for entry in polib.pofile(str(source / f"commons/ledger/locale/{language}/LC_MESSAGES/django.po"))}
     assert len(verbs) > 40
-    assert not verbs - book
+    assert not verbs - book, f"no words for {sorted(verbs - book)} in the {language} catalogue of the ledger"
 
 
 @pytest.mark.covers("P01")

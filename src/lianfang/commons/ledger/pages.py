@@ -117,7 +117,7 @@ def what_changed(request: HttpRequest, row: models.Record) -> str:
     if row.detail is None:
         return render_to_string("ledger/part/forgotten.html", {"row": row}, request)
     said = json.loads(row.detail)
-    before, after = said.pop("before", None), said.pop("after", None)
+    before, after = (said.pop(side) if isinstance(said.get(side), Mapping) else {} for side in ("before", "after"))
     return render_to_string("ledger/part/changed.html", {"changes": _changes(before, after), "rest": _flat(said), "address": address(row.ref)}, request)
 
 
