@@ -24,7 +24,8 @@ run: assets ## prepare everything and start a node on http://127.0.0.1:$PORT
 test: $(TESTSTAMP) assets ## the default suite: no server needed
 	$(PYTEST) -m "not realparts and not slow" -n $(WORKERS) --dist loadgroup
 
-test-all: $(TESTSTAMP) assets ## install and start the real parts (PostgreSQL, MariaDB, Chromium), then run everything
+test-all: $(TESTSTAMP) assets ## install and start the real parts (PostgreSQL, MariaDB, Kafka, Spark, Sail, Chromium), then run everything
+	$(UV) sync --quiet --frozen --inexact --python $(PYTHON) --group dev --group realparts --group cluster
 	$(BIN)/python tools/real_parts.py run -- $(MAKE) --no-print-directory everything
 
 .PHONY: everything

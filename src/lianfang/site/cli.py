@@ -195,13 +195,19 @@ def ingest(
 
 
 @app.command()
-def query(sql: Annotated[str, typer.Argument(help="A SELECT over the event tables, for example: SELECT host, count(*) FROM events GROUP BY 1")], as_json: AsJson = False, limit: int = 100) -> None:
+def query(
+    sql: Annotated[str, typer.Argument(help="A SELECT over the event tables, for example: SELECT host, count(*) FROM events GROUP BY 1")],
+    as_json: AsJson = False,
+    limit: int = 100,
+    on: Annotated[str, typer.Option(help="Ask a Spark or Sail server over the same tables: sc://host:port.")] = "",
+    tables: Annotated[str, typer.Option(help="Folder or object store address of the tables as that server sees it; as this node sees it when left out.")] = "",
+) -> None:
     """Ask the lake in SQL (read only)."""
     node = _ready()
     from lianfang.rooms.lake import queries as lake
 
     with err.status("Asking …"):
-        answer = lake.sql(sql, viewer=node.console(), limit=limit)
+        answer = lake.sql_on(on, sql, viewer=node.console(), limit=limit, root=tables) if on else lake.sql(sql, viewer=node.console(), limit=limit)
     if as_json:
         _show([dict(zip(answer.columns, row)) for row in answer.rows])
         return

@@ -1,0 +1,102 @@
+"""The same tables asked on other machines: by Apache Spark, or by Sail, which speaks Spark's protocol without a JVM.
+
+In: the address of a Spark Connect server (``sc://host:port``) and the folder of the tables as that server sees it. Out:
+an Arrow table. Nothing is copied: the server reads the very Delta tables that the node writes, and the log of each table
+says which files belong to it. For operators: Spark's SQL can call more than our guard allows, so no page leads here.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+
+from lianfang.engines.columns.shape import EVENTS
+from lianfang.kernel.errors import Invalid, Missing
+
+PORT = 15002
+"""Where Spark Connect listens when nothing else is said."""
+PATIENCE = 10.0
+"""Seconds to wait for a server to take a connection."""
+
+
+class Remote:
+    """Event tables on a Spark Connect server.
+
+    ``root``: the folder of the tables, or its address in an object store (``s3a://bucket/lake``); ``tables``: their names.
+    Raises ``Missing`` where the client library is not installed, ``Invalid`` for an address that is none.
+    """
+
+    def __init__(self, address: str, root: str, tables: Sequence[str], *, schema: pa.Schema = EVENTS):
+        if not address.startswith("sc://"):
+            raise Invalid(f"“{address[:80]}” is no address of a Spark Connect server", todo="Write sc://host:port; Spark and Sail both print it when they start.")
+        if not tables:
+            raise Missing("No events are stored yet", todo="Let logs come in first.")
+        self.address, self.root, self.tables, self.names = address, root.rstrip("/"), tables, list(schema.names)
+
+    def arrow(self, sql: str, *, events: str, limit: int) -> pa.Table:
+        """The first ``limit`` rows of what ``sql`` answers over the relation ``events``, whose body reads ``stored``: all columns of all tables."""
+        with self._session() as session:
+            for at, name in enumerate(self.tables):
+                frame = session.read.format("delta").load(f"{self.root}/{name}")
+                frame.select(*self._present(frame)).createOrReplaceTempView(f"stored_{at}")
+            session.sql(" UNION ALL ".join(f"SELECT * FROM stored_{at}" for at in range(len(self.tables)))).createOrReplaceTempView("stored")  # noqa: S608  (names of ours)
+            session.sql(events).createOrReplaceTempView("events")
+            try:
+                return session.sql(sql).limit(limit).toArrow()
+            except _failures() as error:
+                raise Invalid("The server could not answer", why=str(error).split("\n", 1)[0][:500], todo="Spark's SQL differs a little from the embedded engine's; names with odd signs stand in `backticks`.") from error
+
+    def _present(self, frame: Any) -> list[Any]:
+        """All columns of the schema in its order; a table that is older than a column gives nulls."""
+        from pyspark.sql.connect import functions as f
+
+        there = set(frame.columns)
+        return [f.col(name) if name in there else f.lit(None).cast(_spark_type(EVENTS.field(name).type)).alias(name) for name in self.names]
+
+    @contextmanager
+    def _session(self) -> Iterator[Any]:
+        try:
+            from pyspark.sql.connect.session import SparkSession
+        except ImportError as error:
+            raise Missing("The client of Spark is not installed", why=str(error), todo="Install lianfang[spark]: it serves Spark and Sail.") from error
+        self._knock()
+        session = SparkSession.builder.remote(self.address).create()
+        try:
+            session.conf.set("spark.sql.session.timeZone", "UTC")
+            yield session
+        except _failures() as error:
+            raise Invalid(f"{self.address} does not answer as a Spark Connect server should", why=str(error).split("\n", 1)[0][:500], todo="Start it, or check the address and that it sees the tables.") from error
+        finally:
+            session.stop()
+
+
+    def _knock(self) -> None:
+        """A server that is not there is said at once: the client by itself would try for minutes."""
+        place = urlsplit(self.address)
+        try:
+            socket.create_connection((place.hostname or "", place.port or PORT), timeout=PATIENCE).close()
+        except OSError as error:
+            raise Invalid(f"{self.address} does not answer", why=str(error), todo="Start the server, or check the address.") from error
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    from grpc import RpcError
+    from pyspark.errors import PySparkException
+
+    return PySparkException, RpcError
+
+
+def _spark_type(kind: pa.DataType) -> str:
+    """A column's type as Spark writes it."""
+    if pa.types.is_list(kind):
+        return f"array<{_spark_type(kind.value_type)}>"
+    if pa.types.is_timestamp(kind):
+        return "timestamp"
+    if pa.types.is_integer(kind):
+        return "bigint" if kind.bit_width > 32 else "int"
+    return "string"
