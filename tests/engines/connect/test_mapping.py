@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lianfang.engines.connect import mapping
 from lianfang.engines.connect import template as templates
 from lianfang.engines.connect.mapping import FILLED, Templates
-from lianfang.engines.connect.memo import Memo
+from lianfang.engines.connect.memo import Memo, Pool
 from lianfang.engines.connect.times import moment, plausible
 from lianfang.kernel.errors import Fault, Invalid, Missing
 
@@ -76,7 +76,7 @@ def test_rows_are_never_changed_and_columns_are_complete() -> None:
 
 
 def test_unique_values_cost_no_memory() -> None:
-    memo = Memo(str.upper, budget=100_000)
+    memo = Memo(str.upper, pool=Pool(100_000))
     for number in range(20_000):
         assert memo[f"value {number}"] == f"VALUE {number}"
     assert len(memo) + len(memo.old) < 1500
@@ -85,13 +85,26 @@ def test_unique_values_cost_no_memory() -> None:
     assert long not in memo
 
 
+def test_memos_share_their_bytes_and_what_is_used_stays() -> None:
+    pool, asked = Pool(100_000), []
+    many, few = Memo(str.upper, pool=pool), Memo(lambda value: asked.append(value) or value, pool=pool)  # type: ignore[func-returns-value]
+    for number in range(20_000):
+        assert many[f"value {number}"] == f"VALUE {number}"
+        assert few["kept"] == "kept"
+        assert pool.used <= pool.limit
+    assert asked == ["kept"]
+    assert sum(len(memo) + len(memo.old) for memo in pool.memos) < 1500
+    pool.forget([many])
+    assert pool.memos == [few]
+
+
 def test_endless_shapes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mapping, "_KEPT_LAYOUTS", 200)
     mapper = Templates.load(FOLDER, cache_bytes=1 << 20)
     for start in range(0, 600, 100):
         mapper.map([{f"field {number}": "x", "Channel": f"c{number}", "EventID": "1"} for number in range(start, start + 100) for _ in range(9)], received=NOW)
     assert 0 < len(mapper._layouts) <= 201
-    assert all(memo.used <= memo.budget for memo in mapper._masks.values())
+    assert mapper._pool.used <= mapper._pool.limit
 
 
 def test_a_time_without_year_or_zone_takes_them_from_its_receipt() -> None:

@@ -21,7 +21,7 @@ import msgspec
 
 from lianfang.engines.connect import template as templates_
 from lianfang.engines.connect import verbs
-from lianfang.engines.connect.memo import Memo
+from lianfang.engines.connect.memo import Memo, Pool
 from lianfang.engines.connect.template import Case, Step, Template, Test
 from lianfang.engines.schema import observables
 from lianfang.engines.schema.events import BY_NAME, COLUMNS, Kind
@@ -81,13 +81,18 @@ class _Layout:
 
 @dataclass(slots=True, eq=False)
 class _Group:
-    """Rows under one layout: their numbers, the texts of their fields, and what becomes of them."""
+    """Rows under one layout: their numbers, the texts of their fields, and what becomes of them.
+
+    ``same`` are columns with one value in all rows, ``whole`` those of ``columns`` without a gap.
+    """
 
     layout: _Layout
     indexes: list[int]
     cells: dict[str, list[str]]
     rows: list[Row] | None = None
     columns: dict[str, list[Any]] = field(default_factory=dict)
+    same: dict[str, Any] = field(default_factory=dict)
+    whole: set[str] = field(default_factory=set)
     lists: dict[str, list[list[Any]]] = field(default_factory=dict)
     kept: dict[int, Row] = field(default_factory=dict)
 
@@ -112,8 +117,7 @@ class Templates:
         for test in (test for item in self.templates for test in item.conditions):
             bits = self._tests.setdefault(test.field, {})
             bits.setdefault(test, len(bits))
-        steps = {step.key for item in self.templates for case in item.cases for step in (*item.steps, *case.steps)}
-        self._budget = max(1 << 18, cache_bytes // (len(steps) + len(self._tests) + 8))
+        self._pool = Pool(cache_bytes // 2)
         self._masks = {name: self._mask(name) for name in self._tests}
         self._memos: dict[Any, Memo] = {}
         self._timed: tuple[Any, ...] = ()
@@ -151,7 +155,7 @@ class Templates:
         def mask(value: str | None) -> int:
             return sum(1 << bit for test, bit in bits.items() if test.holds(value))
 
-        return Memo(mask, budget=self._budget, absent=mask(None))
+        return Memo(mask, pool=self._pool, absent=mask(None))
 
     def _groups(self, rows: Sequence[Row]) -> Iterator[_Group]:
         """By shape: one pass over the rows gives the columns of all their fields."""
@@ -174,8 +178,11 @@ class Templates:
         fixed: dict[str, int] = {}
         varying: list[tuple[str, list[int]]] = []
         for name in self._tests.keys() & cells.keys():
-            memo = self._masks[name]
-            masks = {text: memo[text] for text in set(cells[name])}
+            memo, texts = self._masks[name], cells[name]
+            if texts[0] == texts[-1] and texts.count(texts[0]) == len(texts):  # half the price of a set: nothing is hashed
+                fixed[name] = memo[texts[0]]
+                continue
+            masks = {text: memo[text] for text in set(texts)}
             if len(set(masks.values())) == 1:
                 fixed[name] = masks.popitem()[1]
             else:
@@ -241,7 +248,7 @@ class Templates:
     def _memo(self, step: Step) -> Memo:
         memo = self._memos.get(step.key)
         if memo is None:
-            memo = self._memos[step.key] = Memo(self._function(step), budget=self._budget)
+            memo = self._memos[step.key] = Memo(self._function(step), pool=self._pool)
         return memo
 
     def _function(self, step: Step) -> verbs.Text:
@@ -262,7 +269,8 @@ class Templates:
         noon = received.astimezone(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
         if self._timed != (noon, zone):
             self._timed = (noon, zone)
-            self._memos = {key: memo for key, memo in self._memos.items() if not set(key[1]) & set(verbs.TIMES)}
+            timed = {key for key in self._memos if set(key[1]) & set(verbs.TIMES)}
+            self._pool.forget(self._memos.pop(key) for key in timed)
             self._layouts.clear()
 
     def _finish(self, group: _Group, received: datetime) -> None:
@@ -270,8 +278,8 @@ class Templates:
         for column, value in (*group.layout.constants, ("time", received)):
             present = group.columns.get(column)
             if present is None:
-                group.columns[column] = [value] * len(group.indexes)
-            elif None in present:
+                group.same.setdefault(column, value)
+            elif column not in group.whole:
                 group.columns[column] = [value if old is None else old for old in present]
         self._gather(group)
         _leftover(group)
@@ -284,37 +292,46 @@ class Templates:
                 texts = group.columns.get(column)
                 if texts is not None and any(texts):
                     parts.append(self._own(column, read).of(texts))
+                elif column in group.same:
+                    parts.append([self._own(column, read)[group.same[column]]] * len(group.indexes))
             if parts:
                 group.columns[name] = _united(parts)
 
     def _own(self, column: str, read: verbs.Text) -> Memo:
         memo = self._memos.get((column, ()))
         if memo is None:
-            memo = self._memos[column, ()] = Memo(read, budget=self._budget)
+            memo = self._memos[column, ()] = Memo(read, pool=self._pool)
         return memo
 
 
 def _run(group: _Group) -> None:
     """All operations of the layout, column by column."""
-    columns = group.columns
     for operation in group.layout.operations:
         if operation.as_list:
             _run_list(group, operation)
             continue
-        target = operation.targets[0]
-        if operation.late and all(None not in columns.get(name, _GAP) for name in operation.targets):
+        if operation.late and group.whole.issuperset(operation.targets):
             continue
         texts = group.texts(operation.field)
-        results = _clean(texts) if operation.memo is None else operation.memo.of(texts)
-        if operation.owns and None in results:
+        results = _clean(texts, group.rows is not None) if operation.memo is None else operation.memo.of(texts)
+        gaps = results is not texts and not all(results) and None in results
+        if operation.owns and gaps:
             _keep_failed(group, operation.field, texts, results)
         if operation.spread:
-            _spread(columns, operation.targets, results)
+            _spread(group, operation.targets, results)
         else:
-            columns[target] = _filled(columns[target], results) if target in columns else results
+            _put(group, operation.targets[0], results, gaps)
 
 
-_GAP: list[None] = [None]
+def _put(group: _Group, target: str, results: list[Any], gaps: bool) -> None:
+    """Results into a column; what is already there stays."""
+    if target not in group.columns:
+        group.columns[target] = results
+    elif target not in group.whole:
+        results = group.columns[target] = [new if old is None else old for old, new in zip(group.columns[target], results)]
+        gaps = None in results
+    if not gaps:
+        group.whole.add(target)
 
 
 def _run_list(group: _Group, operation: _Operation) -> None:
@@ -325,31 +342,24 @@ def _run_list(group: _Group, operation: _Operation) -> None:
     else:
         texts = group.texts(operation.field)
         results = memo.of(texts)
-        if operation.owns and None in results:
+        if operation.owns and not all(results):
             _keep_failed(group, operation.field, texts, results)
     if any(results):
         group.lists.setdefault(operation.targets[0], []).append(results)
 
 
-def _clean(texts: list[Any]) -> list[Any]:
-    """Texts as they are; ``-``, nothing and absent are nothing. A shortest length of 2 rules all of them out at once."""
-    try:
-        if min(map(len, texts)) > 1:
-            return texts
-    except TypeError:  # a field that some rows do not have
-        pass
+def _clean(texts: list[Any], mixed: bool) -> list[Any]:
+    """Texts as they are; ``-``, nothing and (in rows of mixed shapes) absent are nothing. The same list where there is nothing to clean."""
+    if not mixed and "-" not in texts and "" not in texts:
+        return texts
     return [None if text is None or text in ("", "-") else text for text in texts]
 
 
-def _spread(columns: dict[str, list[Any]], targets: tuple[str, ...], results: list[Any]) -> None:
+def _spread(group: _Group, targets: tuple[str, ...], results: list[Any]) -> None:
     """Tuples (the named groups of a regex) into their columns."""
     nothing = (None,) * len(targets)
     for target, values in zip(targets, zip(*[found or nothing for found in results])):
-        columns[target] = list(values) if target not in columns else _filled(columns[target], values)
-
-
-def _filled(present: list[Any], values: Iterable[Any]) -> list[Any]:
-    return [new if old is None else old for old, new in zip(present, values)] if None in present else present
+        _put(group, target, list(values), None in values)
 
 
 def _united(parts: list[list[Any]]) -> list[tuple[str, ...]]:
@@ -434,15 +444,18 @@ def _keep_failed(group: _Group, name: str, cells: list[str | None], results: lis
 
 def _joined(groups: list[_Group], size: int, received: datetime) -> Mapped:
     """Columns of groups → columns in the order of the rows."""
-    order = [index for group in groups for index in group.indexes]
+    order = list(chain.from_iterable(group.indexes for group in groups))
     put = _permutation(order)
-    sizes = [len(group.indexes) for group in groups]
     columns = {name: _column(groups, name, size, put) for name in FILLED}
     columns["received"] = [received] * size
     columns["event_day"] = _days(columns["time"])
-    columns["template"] = put([name for group, count in zip(groups, sizes) for name in repeat(group.layout.template, count)])
-    logsources = put([found for group, count in zip(groups, sizes) for found in repeat(group.layout.logsource, count)])
-    return Mapped(columns, logsources, columns["template"])
+    columns["template"] = put(_repeated(groups, lambda group: group.layout.template))
+    return Mapped(columns, put(_repeated(groups, lambda group: group.layout.logsource)), columns["template"])
+
+
+def _repeated(groups: list[_Group], say: Callable[[_Group], Any]) -> list[Any]:
+    """What is said of a group, once per row."""
+    return list(chain.from_iterable([say(group)] * len(group.indexes) for group in groups))
 
 
 def _column(groups: list[_Group], name: str, size: int, put: Callable[[list[Any]], list[Any]]) -> list[Any]:
@@ -450,10 +463,12 @@ def _column(groups: list[_Group], name: str, size: int, put: Callable[[list[Any]
     empty = () if BY_NAME[name].kind is Kind.LIST else None
     found = [group.columns.get(name) for group in groups]
     if not any(found):
-        return [empty] * size
+        values = [group.same.get(name, empty) for group in groups]
+        if values.count(values[0] if values else empty) == len(values):
+            return [values[0] if values else empty] * size
     flat: list[Any] = []
     for group, items in zip(groups, found):
-        flat += items or [empty] * len(group.indexes)
+        flat += items or [group.same.get(name, empty)] * len(group.indexes)
     return put(flat)
 
 
@@ -471,6 +486,8 @@ def _permutation(order: list[int]) -> Callable[[list[Any]], list[Any]]:
 def _days(times: list[datetime]) -> list[str]:
     """``YYYY-MM-DD`` of each moment."""
     numbers = list(map(datetime.toordinal, times))
+    if numbers and numbers.count(numbers[0]) == len(numbers):
+        return [datetime.fromordinal(numbers[0]).date().isoformat()] * len(numbers)
     names = {number: datetime.fromordinal(number).date().isoformat() for number in set(numbers)}
     return [names[number] for number in numbers]
 

@@ -1,18 +1,42 @@
 """The distinct-value kernel of mapping: each function is computed once per distinct value, within a bound of bytes.
 
-Real streams repeat: a million Windows events hold 1.5 % distinct cells. Two generations: when the young one is full it
+Real streams repeat: a million Windows events hold 1.5 % distinct cells. All memos of a mapper share one pool, so that a
+field with many values (times, hashes) has the room that others leave. Two generations: when the young one is full it
 becomes the old one, and what is still used climbs back. Endless unique values cost speed, never memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 LONG = 4096
 """Values longer than this are computed each time."""
 
 _OVERHEAD = 200
+
+
+@dataclass(slots=True)
+class Pool:
+    """The bytes that the young generations of its memos may hold together; the old ones hold as many again."""
+
+    limit: int
+    used: int = 0
+    memos: list[Memo] = field(default_factory=list)
+
+    def add(self, cost: int) -> None:
+        """Make room for one more value."""
+        self.used += cost
+        if self.used > self.limit:
+            for memo in self.memos:
+                memo.age()
+            self.used = cost
+
+    def forget(self, gone: Iterable[Memo]) -> None:
+        """Leave out memos that are no longer asked; their bytes are free when the pool ages."""
+        numbers = set(map(id, gone))
+        self.memos = [memo for memo in self.memos if id(memo) not in numbers]
 
 
 class Memo(dict[str | None, Any]):
@@ -24,11 +48,11 @@ class Memo(dict[str | None, Any]):
     ('A', 'A', None, ['a'])
     """
 
-    def __init__(self, function: Callable[[str], Any], *, budget: int = 4 << 20, absent: Any = None):
+    def __init__(self, function: Callable[[str], Any], *, pool: Pool | None = None, absent: Any = None):
         super().__init__()
-        self.function, self.budget, self.absent = function, budget, absent
+        self.function, self.pool, self.absent = function, pool or Pool(4 << 20), absent
+        self.pool.memos.append(self)
         self.old: dict[str | None, Any] = {}
-        self.used = 0
         self[None] = absent
 
     def __missing__(self, value: str) -> Any:
@@ -36,17 +60,15 @@ class Memo(dict[str | None, Any]):
         if result is self:
             result = self.function(value)
         if len(value) <= LONG:
-            self._keep(value, result)
+            self.pool.add(len(value) + _OVERHEAD)
+            self[value] = result
         return result
 
-    def _keep(self, value: str, result: Any) -> None:
-        self.used += len(value) + _OVERHEAD
-        if self.used > self.budget:
-            self.old = dict(self)
-            self.clear()
-            self[None] = self.absent
-            self.used = len(value) + _OVERHEAD
-        self[value] = result
+    def age(self) -> None:
+        """The young generation becomes the old one."""
+        self.old = dict(self)
+        self.clear()
+        self[None] = self.absent
 
     def of(self, values: Iterable[str | None]) -> list[Any]:
         """All results, in order."""

@@ -18,6 +18,7 @@ _EASTERN = re2.compile(r"^(\d{4})[/.年](\d{1,2})[/.月](\d{1,2})日?[ T]+(\d{1,
 _NUMBER = re2.compile(r"^-?\d{1,20}(?:\.\d{1,9})?$")
 _FILETIME_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PLAIN = frozenset((19, 20, 23, 24, 26, 27, 28))
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 
 
@@ -42,8 +43,21 @@ def moment(text: str, *, near: datetime, zone: tzinfo = UTC) -> datetime | None:
 
 def plausible(text: str, *, near: datetime, zone: tzinfo = UTC) -> datetime | None:
     """As ``moment``, but ``None`` also for times before 1990 or more than two days after receipt: broken clocks, or worse."""
-    found = moment(text, near=near, zone=zone)
+    found = _plain(text, zone) or moment(text, near=near, zone=zone)
     return found if found and EARLIEST <= found <= near + timedelta(days=2) else None
+
+
+def _plain(text: str, zone: tzinfo) -> datetime | None:
+    """The form that most logs write, without a zone or with ``Z``, in UTC: nothing but the parser of the standard library."""
+    if zone is not UTC or len(text) not in _PLAIN or text[4] != "-":
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if found.tzinfo is None:
+        return found.replace(tzinfo=UTC)
+    return found if found.tzinfo is UTC else None
 
 
 def _iso(text: str, zone: tzinfo) -> datetime | None:
