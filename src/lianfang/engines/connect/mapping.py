@@ -159,15 +159,19 @@ class Templates:
 
     def _groups(self, rows: Sequence[Row]) -> Iterator[_Group]:
         """By shape: one pass over the rows gives the columns of all their fields."""
-        shapes: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-        for index, names in enumerate(map(tuple, rows)):
-            shapes[names].append(index)
+        shapes: dict[tuple[str, ...], tuple[list[int], list[str]]] = {}
+        for index, row in enumerate(rows):
+            names = tuple(row)
+            found = shapes.get(names)
+            if found is None:
+                found = shapes[names] = ([], [])
+            found[0].append(index)
+            found[1].extend(row.values())
         rare: list[int] = []
-        for names, indexes in shapes.items():
+        for names, (indexes, flat) in shapes.items():
             if len(indexes) < _FEW or not names:
                 rare += indexes
                 continue
-            flat = list(chain.from_iterable([rows[index].values() for index in indexes]))
             width = len(names)
             yield from self._split(names, indexes, {name: flat[number::width] for number, name in enumerate(names)})
         if rare:
@@ -391,15 +395,14 @@ def _leftover(group: _Group) -> None:
         group.columns["unmapped"] = [_encode(rest).decode() if rest else None for rest in rests]
         return
     if layout.record is not None:
-        records = list(map(layout.record, *[group.cells[name] for name in layout.rest]))
-        group.columns["unmapped"] = _encode_lines(records).decode().split("\n")[:-1]
+        records = map(layout.record, *[group.cells[name] for name in layout.rest])
+        group.columns["unmapped"] = list(map(bytes.decode, map(_encode, records)))  # one after the other: each is still in the cache
     for number, fields in kept.items():
         rest = {name: group.cells[name][number] for name in layout.rest} | fields
         group.columns.setdefault("unmapped", [None] * len(group.indexes))[number] = _encode(rest).decode()
 
 
 _encode = msgspec.json.Encoder().encode
-_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 def _chain(stages: list[Callable[[Any], Any]], finish: verbs.Text, *, as_list: bool) -> verbs.Text:
