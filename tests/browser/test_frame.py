@@ -229,7 +229,6 @@ def test_a_verb_on_all_goes_on_by_itself_to_the_end(desk, monkeypatch):
     desk.click(".bulk button[value=remove]")
     assert "120" in desk.text_content(".confirm")
     desk.click(".confirm button[type=submit]")
-    desk.screenshot(path=SCREENS / "frame-many.png")
     desk.wait_for_selector("#run .row-line", timeout=15000)
     desk.screenshot(path=SCREENS / "frame-many-done.png")
     assert "已处理 120 条" in desk.text_content("#run")
