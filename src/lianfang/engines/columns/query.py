@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lianfang.engines.columns import guard
+from lianfang.engines.columns import guard, rollups
+from lianfang.engines.columns.rollups import Rollup
 from lianfang.engines.columns.shape import EVENTS
-from lianfang.engines.columns.store import EventStore
+from lianfang.engines.columns.store import EventStore, Snapshot
 from lianfang.kernel.errors import Conflict, Invalid, Refused
 
 ATTEMPTS = 4
@@ -37,13 +38,14 @@ LOCKS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What prunes files: tables, moments ``[since, until)``, one event, one source."""
+    """What prunes files: tables, moments ``[since, until)``, one event, one source; ``as_of``: the tables as they were then."""
 
     tables: tuple[str, ...]
     since: datetime | None = None
     until: datetime | None = None
     event_id: str | None = None
     source: str | None = None
+    as_of: datetime | None = None
 
 
 class Query:
@@ -59,18 +61,65 @@ class Query:
         """Rows as dictionaries. ``sql`` reads ``stored`` (all columns of the tables in bounds) or the given ``views`` over it."""
         return self.arrow(sql, params, bounds=bounds, views=views).to_pylist()  # type: ignore[no-any-return]
 
-    def arrow(self, sql: str, params: Sequence[Any] = (), *, bounds: Bounds, views: Mapping[str, str] | None = None) -> pa.Table:
-        """The same as an Arrow table. Our own SQL only: values go in ``params``, never in the text."""
+    def arrow(self, sql: str, params: Sequence[Any] = (), *, bounds: Bounds, views: Mapping[str, str] | None = None, given: pa.Table | None = None) -> pa.Table:
+        """The same as an Arrow table. Our own SQL only: values go in ``params``, never in the text; many go in the relation ``given``."""
         for attempt in range(ATTEMPTS):
             parts = {"stored": self._stored(self._files(bounds)), **(views or {})}
             head = ", ".join(f"{name} AS NOT MATERIALIZED ({body})" for name, body in parts.items())
             try:
-                return self._own().sql(f"WITH {head} {sql}", params=list(params)).to_arrow_table()
+                own = self._own()
+                if given is not None:
+                    own.register("given", given)
+                return own.sql(f"WITH {head} {sql}", params=list(params)).to_arrow_table()
             except duckdb.IOException as error:
                 self._again(attempt, error)
             except duckdb.OutOfMemoryException as error:
                 raise _too_much(error) from error
         raise AssertionError("unreachable")
+
+    def counted(self, rollup: Rollup, sql: str, params: Sequence[Any] = (), *, bounds: Bounds) -> list[dict[str, Any]]:
+        """What ``sql`` says over ``stored`` with the columns ``time`` (begin of a stretch, or the moment), the roll-up's keys and ``n``.
+
+        The sum of ``n`` is what a scan would count, whatever was rolled up so far. ``bounds`` must have a beginning and an end.
+        """
+        for attempt in range(ATTEMPTS):
+            stored, given = self._added_up(rollup, bounds)
+            try:
+                own = self._own()
+                own.register("given", given)
+                return own.sql(f"WITH stored AS NOT MATERIALIZED ({stored}) {sql}", params=list(params)).to_arrow_table().to_pylist()  # type: ignore[no-any-return]
+            except duckdb.IOException as error:
+                self._again(attempt, error)
+            except duckdb.OutOfMemoryException as error:
+                raise _too_much(error) from error
+        raise AssertionError("unreachable")
+
+    def roll_up(self, rollup: Rollup, name: str) -> int:
+        """Count the files of a table that were not counted yet, and leave out those that are gone; returns how many were new. Only the writer calls this."""
+        root, now = self.store.root, self.store.snapshot([name]).files()
+        before = rollups.newest(root, name, rollup)
+        done = rollups.counted(before) if before else frozenset()
+        fresh = [path for path in now if rollups.name_of(path) not in done]
+        if not fresh and len(done) == len(now):
+            return 0
+        path = rollups.next_path(root, name, rollup)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with rollups.writing(path, files=[rollups.name_of(each) for each in now]) as write:
+            for rows in self._counts(rollup, before, now, fresh):
+                write(rows)
+        rollups.sweep(path)
+        return len(fresh)
+
+    def _counts(self, rollup: Rollup, before: Path | None, now: list[str], fresh: list[str]) -> Iterator[pa.RecordBatch]:
+        """What was counted of files that are still there, then what fresh files hold, one after another: memory is bounded by one file."""
+        own, width = self._own(), rollup.seconds * 1_000_000
+        if before:
+            own.register("given", pa.table({"value": pa.array([rollups.name_of(each) for each in now], pa.string())}))
+            yield from _batches(own.sql(f"SELECT * FROM read_parquet({_quoted(str(before))}) WHERE file IN (SELECT value FROM given)"))  # noqa: S608
+        inner = rollup.select(count="1", moment=f"make_timestamptz(epoch_us(time) // {width} * {width})")
+        for path in fresh:
+            sql = f"SELECT ? AS file, * EXCLUDE (n), count(*) AS n FROM (SELECT {inner} FROM ({self._stored([str(self._shape_file()), path])})) GROUP BY ALL ORDER BY time"  # noqa: S608  (columns of ours)
+            yield from _batches(own.sql(sql, params=[rollups.name_of(path)]))
 
     def guarded(self, text: str, *, bounds: Bounds, views: Mapping[str, str], limit: int = 1000, seconds: float = 20.0) -> pa.Table:
         """What a person's SQL answers, at most ``limit`` rows plus one. It sees ``views`` (bodies over ``stored``) and nothing else."""
@@ -87,8 +136,33 @@ class Query:
     # ---- inside ------------------------------------------------------------------------------------------------
 
     def _files(self, bounds: Bounds) -> list[str]:
-        found = self.store.files(bounds.tables, since=bounds.since, until=bounds.until, event_id=bounds.event_id, source=bounds.source)
+        found = self.store.snapshot(bounds.tables, as_of=bounds.as_of).files(since=bounds.since, until=bounds.until, event_id=bounds.event_id, source=bounds.source)
         return [str(self._shape_file()), *found]
+
+    def _added_up(self, rollup: Rollup, bounds: Bounds) -> tuple[str, pa.Table]:
+        """Whole stretches from the roll-ups, the edges and what is not counted yet from the events; and the files whose counts are valid."""
+        if bounds.since is None or bounds.until is None:
+            raise Invalid("A sum needs a beginning and an end")
+        low, high = rollup.inside(bounds.since, bounds.until)
+        paths, valid, scans = [], list[str](), list[tuple[list[str], str]]()
+        for part in self.store.snapshot(bounds.tables).parts:
+            one = Snapshot((part,))
+            path = rollups.newest(self.store.root, part[0].name, rollup) if low < high else None
+            done = rollups.counted(path) if path else frozenset()
+            found = one.files(since=bounds.since, until=bounds.until)
+            known = {each for each in found if rollups.name_of(each) in done}
+            if path and known:
+                paths.append(str(path))
+                valid += [rollups.name_of(each) for each in known]
+                scans += [([each for each in one.files(since=since, until=until) if each in known], _within(since, until)) for since, until in ((bounds.since, low), (high, bounds.until)) if since < until]
+            scans.append(([each for each in found if each not in known], _within(bounds.since, bounds.until)))
+        parts = [f"SELECT {rollup.select(count='1', moment='time')} FROM ({self._stored([str(self._shape_file()), *files])}) WHERE {when}" for files, when in scans if files]  # noqa: S608
+        if paths:
+            names = ", ".join(_quoted(path) for path in paths)
+            keys = ", ".join(f'"{key}"' for key in rollup.keys)
+            parts.append(f"SELECT time, {keys}, n FROM read_parquet([{names}]) WHERE {_within(low, high)} AND file IN (SELECT value FROM given)")  # noqa: S608
+        nothing = f"SELECT {rollup.select(count='1', moment='time')} FROM ({self._stored([str(self._shape_file())])})"  # noqa: S608
+        return " UNION ALL BY NAME ".join(parts or [nothing]), pa.table({"value": pa.array(valid, pa.string())})
 
     def _shape_file(self) -> Path:
         """An empty file with all columns: columns that old files lack read as null, and no files at all read as no rows."""
@@ -156,6 +230,17 @@ class Query:
         if attempt == ATTEMPTS - 1:
             raise Conflict("The tables changed too fast to be read", why=str(error).splitlines()[0], todo="Ask again.", retry=True) from error
         self.store.refresh()
+
+
+def _batches(found: duckdb.DuckDBPyRelation) -> Iterator[pa.RecordBatch]:
+    """Rows as batches, at least an empty one, which says what columns there are."""
+    reader = found.to_arrow_reader()
+    yield pa.RecordBatch.from_pylist([], schema=reader.schema)
+    yield from reader
+
+
+def _within(since: datetime, until: datetime) -> str:
+    return " AND ".join(f"time {sign} TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}'" for sign, moment in ((">=", since), ("<", until)))
 
 
 def _quoted(path: str) -> str:

@@ -16,11 +16,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import BloomFilterProperties, ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import DeltaError
 
-from lianfang.kernel.errors import Invalid
+from lianfang.kernel.errors import Invalid, Missing
 
-ROW_GROUP = 122_880
-"""Rows of a row group: DuckDB's own vector of work, so that one thread takes one group."""
+ROW_GROUP = 40_960
+"""Rows of a row group: twenty of DuckDB's vectors. To show one hit a whole group is unpacked, so a third of DuckDB's usual size."""
 SMALL = 1 << 20
 LARGE = 32 << 20
 """What is joined while logs come in, and once an hour. An event takes about 80 bytes in a file and 4 kB in memory."""
@@ -30,11 +31,11 @@ UNIQUE = ("event_id", "raw", "unmapped")
 SETTINGS: dict[str, str | None] = {
     "delta.dataSkippingStatsColumns": "event_id,time,received,source,territory,industry",
     "delta.checkpointInterval": "50",
-    "delta.logRetentionDuration": "interval 2 hours",
+    "delta.logRetentionDuration": "interval 2 hours",  # these two follow the store's history
     "delta.deletedFileRetentionDuration": "interval 1 hours",
     "delta.setTransactionRetentionDuration": "interval 3650 days",
 }
-"""Statistics only for what prunes (the log stays small); old versions are kept two hours, positions of origins for ever."""
+"""Statistics only for what prunes (the log stays small); positions of origins are kept for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,13 @@ class Stats:
 
 
 class EventStore:
-    """All event tables below one folder. Safe for threads; one process at a time may write (the caller sees to it)."""
+    """All event tables below one folder, each with its versions of the last ``history`` hours.
 
-    def __init__(self, root: Path):
-        self.root = Path(root).absolute()
+    Safe for threads; one process at a time may write (the caller sees to it).
+    """
+
+    def __init__(self, root: Path, *, history: int = 1):
+        self.root, self.history = Path(root).absolute(), history
         self._open: dict[str, _Open] = {}
         self._lock = threading.Lock()
         self._writing = threading.RLock()
@@ -67,7 +71,7 @@ class EventStore:
         with self._writing:
             opened = self._table(name, events.schema)
             note = CommitProperties(app_transactions=[Transaction(origin, position) for origin, position in transactions.items()])
-            merge = "merge" if opened.lacks(events.schema) else None
+            merge = "merge" if opened.differs(events.schema) else None
             write_deltalake(opened.delta, events, mode="append", schema_mode=merge, commit_properties=note, writer_properties=_properties(events.schema, events.num_rows))
             if merge:
                 opened.learn()
@@ -92,20 +96,23 @@ class EventStore:
         opened.refresh()
         return int(done["numFilesRemoved"])
 
-    def vacuum(self, name: str, *, hours: int = 1) -> int:
-        """Remove files that no version of the last ``hours`` needs, also those that a crash left behind; readers finish in peace."""
+    def vacuum(self, name: str, *, hours: int | None = None) -> int:
+        """Remove files that no version of the last ``hours`` (the store's history) needs, also those that a crash left behind; readers finish in peace."""
         if self._existing(name) is None:
             return 0
         delta = DeltaTable(str(self.root / name))
-        removed = delta.vacuum(retention_hours=hours, enforce_retention_duration=False, dry_run=False, full=True)
+        keep = {"delta.logRetentionDuration": f"interval {self.history + 1} hours", "delta.deletedFileRetentionDuration": f"interval {self.history} hours"}
+        if any(delta.metadata().configuration.get(name) != value for name, value in keep.items()):
+            delta.alter.set_table_properties(keep)
+        removed = delta.vacuum(retention_hours=self.history if hours is None else hours, enforce_retention_duration=False, dry_run=False, full=True)
         delta.cleanup_metadata()
         return len(removed)
 
-    def retain(self, name: str, *, since: date) -> int:
-        """Drop days before ``since``; returns how many rows went. An old log that arrived later stays as long as if it were new."""
+    def retain(self, name: str, *, since: date, where: str = "") -> int:
+        """Drop days before ``since`` (of the rows that ``where`` names); returns how many rows went. An old log that arrived later stays as long as if it were new."""
         opened = self._existing(name)
         late = "" if opened is None or opened.lacks(pa.schema([("received", pa.string())])) else f" AND (received IS NULL OR received < arrow_cast('{since.isoformat()}T00:00:00Z', 'Timestamp(Microsecond, Some(\"UTC\"))'))"
-        return self.erase(name, f"event_day < '{since.isoformat()}'{late}")
+        return self.erase(name, f"event_day < '{since.isoformat()}'{late}{where and f' AND ({where})'}")
 
     def carry(self, name: str, column: str, *, before: str, after: str, end: str) -> int:
         """Paths in ``column`` that begin with ``before`` (those in ``[before, end)``) begin with ``after`` from now on; returns how many rows."""
@@ -145,12 +152,30 @@ class EventStore:
 
     def files(self, names: Iterable[str], *, since: datetime | None = None, until: datetime | None = None, event_id: str | None = None, source: str | None = None) -> list[str]:
         """The files that may hold events of ``[since, until)``, of a source, or whose id begins with ``event_id``: pruned by day and statistics."""
-        found: list[str] = []
+        return self.snapshot(names).files(since=since, until=until, event_id=event_id, source=source)
+
+    def snapshot(self, names: Iterable[str], *, as_of: datetime | None = None) -> Snapshot:
+        """The tables as they are now (or were at ``as_of``), to be asked for files more than once. Raises ``Missing`` for a time that is no longer kept."""
+        parts = []
         for name in names:
             if opened := self._existing(name):
                 opened.refresh()
-                found += opened.prune(since=since, until=until, event_id=event_id, source=source)
-        return found
+                parts.append((opened.folder, opened.files if as_of is None else self._past(name, as_of)))
+        return Snapshot(tuple(parts))
+
+    def _past(self, name: str, as_of: datetime) -> pa.Table:
+        """The files of a table's version at a moment; none when it did not exist yet."""
+        try:
+            past = DeltaTable(str(self.root / name))
+            first = min(past.history(), key=lambda entry: entry["version"])
+            if as_of.timestamp() * 1000 < first["timestamp"]:
+                if first["version"]:
+                    raise _forgotten(as_of)
+                return pa.table(past.get_add_actions(flatten=True)).slice(0, 0)
+            past.load_as_version(as_of.astimezone(UTC))
+        except DeltaError as error:
+            raise _forgotten(as_of) from error
+        return pa.table(past.get_add_actions(flatten=True))
 
     def stats(self, name: str) -> Stats:
         """Figures from the log alone: no data file is opened."""
@@ -224,27 +249,45 @@ class _Open:
                 self._seen = version, pa.table(self.delta.get_add_actions(flatten=True))
             return self._seen[1]
 
+    def differs(self, schema: pa.Schema) -> bool:
+        """Whether the table or the rows lack a column of the other: the table learns it, the rows hold null."""
+        return self._names != frozenset(schema.names)
+
     def lacks(self, schema: pa.Schema) -> bool:
         """Whether the table has yet to learn a column."""
         return not self._names.issuperset(schema.names)
 
-    def prune(self, *, since: datetime | None, until: datetime | None, event_id: str | None, source: str | None) -> list[str]:
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Tables at one version each: folder and list of files with their statistics."""
+
+    parts: tuple[tuple[Path, pa.Table], ...]
+
+    def files(self, *, since: datetime | None = None, until: datetime | None = None, event_id: str | None = None, source: str | None = None) -> list[str]:
         """Paths of the files whose day and statistics do not rule the question out."""
-        keep = self.files
-        if since is not None:
-            day = since.astimezone(UTC).date().isoformat()
-            keep = keep.filter(_and(pc.greater_equal(keep["partition.event_day"], day), _maybe(pc.greater_equal(keep["max.time"], _moment(since, keep["max.time"])))))
-        if until is not None:
-            day = until.astimezone(UTC).date().isoformat()
-            keep = keep.filter(_and(pc.less_equal(keep["partition.event_day"], day), _maybe(pc.less(keep["min.time"], _moment(until, keep["min.time"])))))
-        for column, least, greatest in (("event_id", event_id, f"{event_id}\x7f"), ("source", source, source)):
-            if least is not None:
-                keep = keep.filter(_and(_maybe(pc.less_equal(keep[f"min.{column}"], greatest)), _maybe(pc.greater_equal(keep[f"max.{column}"], least[: _CUT - 1]))))
-        return [f"{self.folder}/{path}" for path in keep["path"].to_pylist()]
+        return [f"{folder}/{path}" for folder, files in self.parts for path in _prune(files, since=since, until=until, event_id=event_id, source=source)]
+
+
+def _prune(keep: pa.Table, *, since: datetime | None, until: datetime | None, event_id: str | None, source: str | None) -> list[str]:
+    if since is not None:
+        day = since.astimezone(UTC).date().isoformat()
+        keep = keep.filter(_and(pc.greater_equal(keep["partition.event_day"], day), _maybe(pc.greater_equal(keep["max.time"], _moment(since, keep["max.time"])))))
+    if until is not None:
+        day = until.astimezone(UTC).date().isoformat()
+        keep = keep.filter(_and(pc.less_equal(keep["partition.event_day"], day), _maybe(pc.less(keep["min.time"], _moment(until, keep["min.time"])))))
+    for column, least, greatest in (("event_id", event_id, f"{event_id}\x7f"), ("source", source, source)):
+        if least is not None:
+            keep = keep.filter(_and(_maybe(pc.less_equal(keep[f"min.{column}"], greatest)), _maybe(pc.greater_equal(keep[f"max.{column}"], least[: _CUT - 1]))))
+    return keep["path"].to_pylist()  # type: ignore[no-any-return]
 
 
 _CUT = 64
 """Parquet statistics of text may be cut to 64 bytes; a greatest value is then rounded up, so a prefix is compared."""
+
+
+def _forgotten(as_of: datetime) -> Missing:
+    return Missing(f"How the tables were at {as_of:%Y-%m-%d %H:%M:%S %Z} is no longer known", why="Older versions are kept for a short time only.", todo="Choose a later moment.")
 
 
 def _moment(value: datetime, like: pa.Array) -> pa.Scalar:

@@ -225,6 +225,16 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """A value that was looked for and found: how often, first and last."""
+
+    value: str
+    count: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RejectGroup:
     """Frames of one source that could not be read for the same kind of reason."""
 

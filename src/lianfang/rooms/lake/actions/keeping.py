@@ -7,33 +7,36 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import date, timedelta
+from pathlib import Path
 from time import monotonic
 
 from django.db import close_old_connections, connections, transaction
 
 from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.ledger import actions as ledger
+from lianfang.engines.columns.query import Query
+from lianfang.engines.columns.rollups import ROLLUPS
 from lianfang.engines.columns.store import LARGE, EventStore, equal
 from lianfang.kernel import clock
+from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, after
 from lianfang.rooms.lake import models
 from lianfang.rooms.lake.actions import receiving, spool
 from lianfang.rooms.lake.actions.storing import TABLES
-from lianfang.rooms.lake.types import SourceErased
+from lianfang.rooms.lake.queries.retention import LEVELS, retention
+from lianfang.rooms.lake.types import EVENT_TABLES, SourceErased
 
 log = logging.getLogger(__name__)
 
-KEPT_DAYS = int(os.environ.get("LIANFANG_RETENTION_DAYS", "190"))
-"""Days for which events are kept after receipt. Cybersecurity Law of China, art. 23 (formerly 21): at least six months."""
 MANY, SOME, SOON = 48, 6, 60.0
 TOO_MANY, WAITING = 400, 12 << 20
 """While more than ``WAITING`` bytes wait in the spool, joining files waits too, until there are ``TOO_MANY``."""
 BEAT = 2.0
+ROLL_UP_MEMORY = "192MB"
 HOUR = 3600.0
 
 
@@ -81,14 +84,39 @@ def _is_due(small: int, age: float, many: int) -> bool:
 
 
 def tidy(store: EventStore) -> None:
-    """Once an hour: whole files, days that are over, files that nobody needs any more."""
-    since = (clock.now() - timedelta(days=KEPT_DAYS)).date()
+    """Once an hour: whole files, their sums, files that nobody needs any more; once a day what is kept no longer."""
     for name in TABLES:
-        gone = store.retain(name, since=since)
-        if gone:
-            log.info("forgot %d rows of %s older than %s", gone, name, since)
         store.compact(name, target=LARGE)
+        roll_up(store, name)
         store.vacuum(name)
+    policy = retention()
+    for name in TABLES:
+        for days, levels in policy.parts(name).items():
+            _forget(store, name, days, levels)
+
+
+def _forget(store: EventStore, name: str, days: int, levels: tuple[int, ...]) -> None:
+    """Let go what is older than ``days``, and put it on record. What was looked at once today is not looked at again: days end at midnight (UTC)."""
+    since = (clock.now() - timedelta(days=days)).date()
+    key = store.root, name, levels
+    if _forgotten.get(key) == since:
+        return
+    rows = store.retain(name, since=since, where="" if levels == LEVELS else f"coalesce(level, {LEVELS[-1]}) IN ({', '.join(map(str, levels))})")
+    if rows:
+        log.info("forgot %d rows of %s (levels %s) older than %s", rows, name, levels, since)
+        ledger.record("lake.events_forgotten", Ref("lake", "table", name), actor=SYSTEM, label=name, detail={"rows": rows, "before": since.isoformat(), "levels": list(levels), "days": days})
+    _forgotten[key] = since
+
+
+_forgotten: dict[tuple[Path, str, tuple[int, ...]], date] = {}
+
+
+def roll_up(store: EventStore, name: str) -> None:
+    """Count what was not counted yet, by hours and by the days of entities; the bare events of rejects count for nothing."""
+    if name in EVENT_TABLES:
+        query = Query(store, memory=ROLL_UP_MEMORY, threads=1)
+        for rollup in ROLLUPS:
+            query.roll_up(rollup, name)
 
 
 def do_chores(store: EventStore) -> int:

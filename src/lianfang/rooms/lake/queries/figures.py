@@ -41,15 +41,11 @@ def overview(*, viewer: Viewer) -> Overview:
     """Events per hour of the last day, and which sources speak."""
     now = clock.now()
     until = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-    counted = searching.histogram(Question(until - timedelta(hours=24), until), viewer=viewer)
-    hours: dict[object, int] = {}
-    for start, count in zip(counted.starts, counted.counts):
-        hour = start.replace(minute=0, second=0, microsecond=0)
-        hours[hour] = hours.get(hour, 0) + count
+    counted = searching.histogram(Question(until - timedelta(hours=24), until), viewer=viewer, seconds=3600)
     rows = models.Source.objects.seen_by(viewer).filter(stage=Stage.ACTIVE)
     silent = tuple(row.name for row in rows if row.last_seen and now - row.last_seen > SILENT and row.kind not in ("upload", "sample"))
     active = sum(1 for row in rows if row.last_seen and now - row.last_seen <= SILENT)
-    return Overview(tuple(Count(hour, count) for hour, count in sorted(hours.items(), key=lambda pair: str(pair[0]))), counted.total, len(rows), active, silent)
+    return Overview(tuple(map(Count, counted.starts, counted.counts)), counted.total, len(rows), active, silent)
 
 
 def source_names(*, viewer: Viewer) -> list[str]:
