@@ -204,12 +204,13 @@ class Templates:
 
     def _mixed(self, indexes: list[int], rows: list[Row]) -> Iterator[_Group]:
         """Rows of rare shapes: those for which the same conditions hold go together, whatever their fields."""
-        masks = [self._masks[name].of([row.get(name) for row in rows]) for name in self._tests]
+        tested = sorted(set().union(*rows) & self._tests.keys())  # a field that no row has holds what absent fields hold
+        masks = [self._masks[name].of([row.get(name) for row in rows]) for name in tested]
         apart: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
         for position, key in enumerate(zip(*masks) if masks else repeat((), len(rows))):
             apart[key].append(position)
         for key, positions in apart.items():
-            layout = self._layout(None, dict(zip(self._tests, key)))
+            layout = self._layout(None, {name: mask for name, mask in zip(tested, key) if mask != self._masks[name].absent})
             yield _Group(layout, [indexes[position] for position in positions], {}, [rows[position] for position in positions])
 
     # ---- what is done with them --------------------------------------------------------------------------------
@@ -492,7 +493,7 @@ def _days(times: list[datetime]) -> list[str]:
     if numbers and numbers.count(numbers[0]) == len(numbers):
         return [datetime.fromordinal(numbers[0]).date().isoformat()] * len(numbers)
     names = {number: datetime.fromordinal(number).date().isoformat() for number in set(numbers)}
-    return [names[number] for number in numbers]
+    return list(map(names.__getitem__, numbers))
 
 
 def _unique(templates: list[Template]) -> None:
