@@ -27,6 +27,10 @@ STEPS: dict[str, Any] = {
     "default": _("Nothing in it was recognised: the usual level."), "contains": _("The highest that it contains."), "mass": _("Raised: many records lie together."),
     "together": _("Raised: beside it lies what says more together."), "masked": _("Lowered: its values are masked."), "expiry": _("Lowered: it is old enough."),
 }  # fmt: skip
+KINDS: dict[str, Any] = {
+    "resident_id": _("resident identity numbers"), "credit_code": _("unified social credit codes"), "phone": _("mobile phone numbers"), "bank_card": _("bank card numbers"), "email": _("e-mail addresses"),
+    "ip": _("IP addresses"), "mac": _("MAC addresses"), "contract": _("futures contracts"), "person_name": _("names of persons"), "date": _("dates"), "year": _("years"), "digest": _("digests"), "masked": _("masked values"),
+}  # fmt: skip
 SURE, UNSURE = 0.8, 0.5
 
 
@@ -36,9 +40,21 @@ def class_of(row: models.Grade) -> str:
 
 
 def because(row: models.Grade) -> str:
-    """The strongest vote for the proposal, in a few words."""
+    """The strongest vote for the proposal, in a few words; without one, what else the column holds."""
     vote = next((vote for vote in row.votes if vote["item"] == row.proposed_item and vote["weight"] > 0), None)
-    return f"{VOTERS[vote['by']]}: {vote['why']}" if vote else ""
+    held = ", ".join(queries.class_name(code) for code in row.profile.get("contained", ()))
+    return f"{VOTERS[vote['by']]}: {words_of(vote)}" if vote else gettext("It also holds") + f": {held}" if held else ""
+
+
+def words_of(vote: dict[str, Any]) -> str:
+    """A vote's reason; kinds of values by their names."""
+    kind, _blank, rest = vote["why"].partition(" ")
+    return f"{KINDS[kind]} {rest}" if vote["by"] in ("recogniser", "context") and kind in KINDS else str(vote["why"])
+
+
+def confidence(row: models.Grade) -> str:
+    """As a share; nothing where nothing was recognised."""
+    return f"{row.confidence:.0%}" if row.proposed_item else ""
 
 
 def _data_sets(viewer: Viewer) -> list[tuple[str, Any]]:
@@ -85,7 +101,7 @@ GRADES = sheets.register(
         columns=(
             Column("column", _("Column"), sort="column"), Column("dataset", _("Data set"), value=lambda row: gettext("event tables") if row.dataset == models.EVENTS else row.dataset, sort="dataset"),
             Column("item", _("Data class"), value=class_of, sort="item", plain=lambda row: row.item), Column("level", _("Level"), cell="badge", tones=LEVEL_TONES), Column("state", tones=TONES),
-            Column("confidence", _("Confidence"), value=lambda row: f"{row.confidence:.0%}", sort="confidence", plain=lambda row: row.confidence), Column("because", _("Because"), value=because, sort=False),
+            Column("confidence", _("Confidence"), value=confidence, sort="confidence", plain=lambda row: row.confidence), Column("because", _("Because"), value=because, sort=False),
             Column("records", shown=False), Column("reviewed_by", shown=False), Column("reviewed", shown=False), Column("reason", shown=False), Column("graded", shown=False), Column("comment", shown=False),
         ),
         facts=(
@@ -116,7 +132,7 @@ GRADES = sheets.register(
 @panel("lake.grade.main", title=_("Why"), order=10)
 def why(request: HttpRequest, row: models.Grade) -> str:
     """Every vote, and every step to the level."""
-    votes = [{**vote, "voter": VOTERS.get(vote["by"], vote["by"]), "name": queries.class_name(vote["item"]), "percent": round(abs(vote["weight"]) * 100), "against": vote["weight"] < 0} for vote in row.votes]
+    votes = [{**vote, "voter": VOTERS.get(vote["by"], vote["by"]), "why": words_of(vote), "name": queries.class_name(vote["item"]), "percent": round(abs(vote["weight"]) * 100), "against": vote["weight"] < 0} for vote in row.votes]
     steps = [{**step, "text": STEPS.get(step["rule"], step["rule"]), "about": queries.class_name(step["about"]) if step["rule"] == "contains" else _told(step["about"])} for step in row.steps]
     held = [{"name": queries.class_name(code)} for code in row.profile.get("contained", ()) if code != row.proposed_item]
     return render_to_string("lake/grading_votes.html", {"row": row, "votes": votes, "steps": steps, "held": held, "proposed": queries.class_name(row.proposed_item) if row.proposed_item else ""}, request=request)
@@ -127,7 +143,7 @@ def _told(about: str) -> str:
     return " + ".join(queries.class_name(part) for part in about.split(" + "))
 
 
-@page("grading-start/", name="grading_start", permission="lake.grade.run", nav=Nav("operations", _("Have data looked at"), order=19, icon="list-search"), parent="grade_list")
+@page("grading-start/", name="grading_start", permission="lake.grade.run", nav=Nav("operations", _("Have data looked at"), order=19, icon="list-search"))
 def start(request: HttpRequest) -> HttpResponse:
     """The event tables, or a table file; a worker looks, and its progress can be watched."""
     viewer = request.viewer  # type: ignore[attr-defined]
