@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tools import province
+
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs/reference"
 
@@ -87,10 +89,18 @@ def _said(value: float | str | None) -> str:
     return str(value or "") if not isinstance(value, int | float) else f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}"
 
 
-def readmes() -> dict[Path, str]:
-    """Both READMEs with their figures as they are now."""
-    block = re.compile(r"(<!-- figures -->\n).*?(<!-- /figures -->)", re.DOTALL)
-    return {path: block.sub(lambda found: found[1] + figures() + found[2], path.read_text("utf-8")) for path in (ROOT / "README.md", ROOT / "README.zh.md")}
+def sizes() -> str:
+    """What loads ask for, reckoned from the last bench."""
+    return province.table([50, 500, 5_000, 20_000, 100_000])
+
+
+def filled() -> dict[Path, str]:
+    """Pages written by hand with their figures as they are now, between ``<!-- name -->`` and ``<!-- /name -->``."""
+    return {ROOT / name: _fill((ROOT / name).read_text("utf-8"), block.__name__, block()) for name, block in (("README.md", figures), ("README.zh.md", figures), ("docs/scale.md", sizes))}
+
+
+def _fill(page: str, name: str, text: str) -> str:
+    return re.sub(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", lambda found: found[1] + text + found[2], page, flags=re.DOTALL)
 
 
 WRITERS: dict[str, Callable[[], str]] = {"rooms.md": rooms, "events.md": events, "command-line.md": command_line, "permissions.md": permissions}
@@ -109,7 +119,7 @@ def main() -> int:
         import lianfang.site.urls  # noqa: F401  (registers pages and sheets)
 
         with translation.override("en"):
-            texts = {OUT / name: write() for name, write in WRITERS.items()} | readmes()
+            texts = {OUT / name: write() for name, write in WRITERS.items()} | filled()
     stale = [path for path, text in texts.items() if not path.is_file() or path.read_text("utf-8") != text]
     if "--check" in sys.argv:
         print("\n".join(f"{path.relative_to(ROOT)} is out of date: run make docs" for path in stale))
