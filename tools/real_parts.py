@@ -1,23 +1,27 @@
-"""Real servers for tests: PostgreSQL and MariaDB of their own, on private ports, in a folder that vanishes with them.
+"""Real servers for tests: PostgreSQL, MariaDB and Kafka of their own, on private ports, in a folder that vanishes with them.
 
     python tools/real_parts.py install          apt-get what is missing (needs root)
-    python tools/real_parts.py start            start both, print LIANFANG_DATABASE addresses, go on running
+    python tools/real_parts.py start            start all, print their addresses, go on running
     python tools/real_parts.py stop             stop them and remove their folder
-    python tools/real_parts.py run -- COMMAND   install, start, run COMMAND with LIANFANG_POSTGRESQL and LIANFANG_MARIADB set, stop
+    python tools/real_parts.py run -- COMMAND   install, start, run COMMAND with LIANFANG_POSTGRESQL, LIANFANG_MARIADB and LIANFANG_KAFKA set, stop
 
 The servers listen on 127.0.0.1 only, write without fsync (their data is worth nothing), and never touch a server that the
-machine already runs.
+machine already runs. Kafka (KRaft, one broker) comes from Maven's repository and runs on the machine's Java.
 """
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +29,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 FOLDER = Path(os.environ.get("LIANFANG_PARTS", Path(tempfile.gettempdir()) / f"lianfang-parts-{os.getuid()}"))
-PACKAGES = {"postgresql": "initdb", "mariadb-server": "mariadbd", "chromium": "chromium", "fonts-wqy-microhei": "/usr/share/fonts/truetype/wqy"}
+PACKAGES = {"postgresql": "initdb", "mariadb-server": "mariadbd", "chromium": "chromium", "fonts-wqy-microhei": "/usr/share/fonts/truetype/wqy", "default-jre-headless": "java", "maven": "mvn"}
 """Debian package → the program (or the path) that tells that it is here."""
 NAME = "lianfang"
 
@@ -104,9 +108,54 @@ def stop_mariadb(folder: Path, user: str) -> None:
     run([program("mariadb-admin"), "--no-defaults", f"--socket={folder / 'socket'}", "-uroot", "shutdown"])
 
 
+KAFKA = "org.apache.kafka", "kafka_2.13", "3.9.1"
+POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>part</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
+<dependencies><dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency></dependencies></project>
+"""
+KRAFT = """process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={folder}/logs
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+num.partitions=1
+"""
+
+
+def start_kafka(folder: Path, port: int, user: str) -> None:
+    """Maven copies the broker and what it needs, the storage is formatted, and the broker is controller and broker in one."""
+    (folder / "pom.xml").write_text(POM.format(*KAFKA))
+    jars = folder / "jars"
+    run([program("mvn"), "-q", "-B", "-f", str(folder / "pom.xml"), "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={jars}"])
+    settings = folder / "server.properties"
+    settings.write_text(KRAFT.format(port=port, controller=free_port(), folder=folder))
+    java = [program("java"), "-Xmx256m", "-cp", f"{jars}/*"]
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    run([*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings)])
+    with (folder / "log").open("w") as log:
+        broker = subprocess.Popen([*java, "kafka.Kafka", str(settings)], start_new_session=True, stdout=log, stderr=log)
+    (folder / "pid").write_text(str(broker.pid))
+    wait_for(port, folder / "log")
+
+
+def stop_kafka(folder: Path, user: str) -> None:
+    pid = int((folder / "pid").read_text())
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
 PARTS = {
     "postgresql": Part("LIANFANG_POSTGRESQL", "postgres", start_postgresql, stop_postgresql, f"postgresql://{NAME}@127.0.0.1:{{port}}/{NAME}"),
     "mariadb": Part("LIANFANG_MARIADB", "mysql", start_mariadb, stop_mariadb, f"mysql://{NAME}:{NAME}@127.0.0.1:{{port}}/{NAME}"),
+    "kafka": Part("LIANFANG_KAFKA", "root", start_kafka, stop_kafka, "127.0.0.1:{port}"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Time has come: forget receipts that no client will send again. Work that outlives a request: read what was uploaded."""
+"""Time has come: forget receipts that no client will send again, watch over sources. Work that outlives a request: read what was uploaded."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ from lianfang.rooms.lake import actions
 def forget_receipts() -> None:
     """Receipts live thirty days."""
     actions.forget_receipts()
+
+
+@every(seconds=60)
+@job(name="lake.watch_sources", attempts=1)
+def watch_sources() -> None:
+    """Readings for the chart of the last hour; sources that fell silent."""
+    actions.watch_sources()
 
 
 @job(name="lake.read_upload", attempts=5)

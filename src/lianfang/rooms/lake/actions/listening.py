@@ -1,4 +1,4 @@
-"""The doors of the ingest process: syslog ports and watched folders, opened and closed as sources change.
+"""The doors of the ingest process: syslog ports, watched folders, and what is asked; opened and closed as sources change.
 
 In: the sources of these kinds. Out: calls of ``receive``. A port that cannot be opened is said on the source's page.
 """
@@ -21,7 +21,7 @@ from django.db.models import F
 from lianfang.kernel.errors import Fault
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.lake import models
-from lianfang.rooms.lake.actions import files, receiving, sources
+from lianfang.rooms.lake.actions import asking, files, receiving, sources
 from lianfang.rooms.lake.adapters import folder
 from lianfang.rooms.lake.adapters.syslog import certificates
 from lianfang.rooms.lake.adapters.syslog.listeners import Tcp, Tls, Udp
@@ -29,7 +29,7 @@ from lianfang.rooms.lake.types import Busy, Kind, Stage
 
 log = logging.getLogger(__name__)
 
-LISTENING = (Kind.SYSLOG_UDP, Kind.SYSLOG_TCP, Kind.SYSLOG_TLS, Kind.FOLDER)
+LISTENING = (Kind.SYSLOG_UDP, Kind.SYSLOG_TCP, Kind.SYSLOG_TLS, Kind.FOLDER, Kind.KAFKA, Kind.DATABASE, Kind.POLL)
 BESIDE = ("note", "codec", "template", "encoding", "zone", "silent_after")
 """What of a source its door does not depend on."""
 LOOK = 1.0
@@ -122,7 +122,7 @@ def _open(row: models.Source) -> Door | None:
     except (OSError, Fault, ValueError, TypeError) as error:
         models.Source.objects.filter(pk=row.pk).update(trouble=str(error)[:300])
         return None
-    if row.trouble:
+    if row.trouble and row.kind not in asking.KINDS:  # who asks tells by itself when it is well again
         models.Source.objects.filter(pk=row.pk).update(trouble="")
     return door
 
@@ -228,4 +228,5 @@ _OPENERS: dict[str, Callable[[models.Source], Door]] = {
     Kind.SYSLOG_TCP: lambda row: Tcp(*_port(row), _put(row.name)),
     Kind.SYSLOG_TLS: lambda row: Tls(*_port(row), _put(row.name), certificates.context(_keys(), authority=row.authority)),
     Kind.FOLDER: Watch,
+    **asking.KINDS,
 }

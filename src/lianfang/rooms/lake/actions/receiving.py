@@ -18,6 +18,7 @@ from lianfang.kernel.errors import Conflict, Invalid, Missing
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import models
 from lianfang.rooms.lake.actions.spool import Spool
+from lianfang.rooms.lake.actions.spool import backlog as spooled
 from lianfang.rooms.lake.types import NOT_HERE, BatchRef, Door, Stage
 
 REMEMBERED = 2.0
@@ -92,3 +93,8 @@ def seal() -> None:
     with _lock:
         for place in [place for place in _spools if place[0] == os.getpid()]:
             _spools.pop(place).close()
+
+
+def backlog() -> int:
+    """Bytes that wait in the spool, of all writers."""
+    return spooled(root())

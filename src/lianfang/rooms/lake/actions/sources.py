@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from lianfang.kernel.errors import Conflict, Invalid, Missing
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.lake import models
-from lianfang.rooms.lake.actions import receiving, secrets
+from lianfang.rooms.lake.actions import asking, receiving, secrets
 from lianfang.rooms.lake.adapters.syslog import certificates
 from lianfang.rooms.lake.types import NOT_HERE, Codec, Kind, SourceErased, Stage, zone_of
 
@@ -58,7 +58,7 @@ def ensure_source(name: str, *, actor: Viewer, kind: str = Kind.UPLOAD, **fields
 def _made(name: str, *, actor: Viewer, kind: str = Kind.HTTP, **fields: Any) -> models.Source:
     secret = _secret(fields)
     row = models.Source(name=name, kind=kind, **_owner(actor), **_known(fields))
-    _must_fit(row)
+    _must_fit(row, secret)
     row.sealed = secrets.seal(secret or "")
     try:
         with transaction.atomic():
@@ -86,7 +86,7 @@ def change_source(row: models.Source, values: Mapping[str, Any], *, actor: Viewe
     secret, before = _secret(fresh), {name: getattr(row, name) for name in GOES_OUT}
     for name, value in _known(fresh).items():
         setattr(row, name, value)
-    _must_fit(row)
+    _must_fit(row, secret)
     if secret is not None:
         row.sealed = secrets.seal(secret)
     elif row.sealed and any(getattr(row, name) != value for name, value in before.items()):
@@ -191,7 +191,7 @@ def _known(fields: Mapping[str, Any]) -> dict[str, Any]:
     return dict(fields)
 
 
-def _must_fit(row: models.Source) -> None:
+def _must_fit(row: models.Source, secret: str | None) -> None:
     """What its kind needs is there, and can be right; no zone means the node's."""
     row.zone = row.zone or models.default_zone()
     zone_of(row.zone)
@@ -203,8 +203,9 @@ def _must_fit(row: models.Source) -> None:
         allowed_folder(row.path)
     if row.authority:
         certificates.checked(row.authority)
-    if row.kind in _FITS:
-        _FITS[row.kind](row)
+    asking.fits(row, secret)
+    if row.kind == Kind.DATABASE and row.address.startswith("sqlite:"):
+        allowed_folder(str(asking.sqlite_file(row).resolve().parent))
 
 
 def _owner(actor: Viewer) -> dict[str, str]:
@@ -216,7 +217,3 @@ def _owner(actor: Viewer) -> dict[str, str]:
 
 def _told(verb: str, row: models.Source, actor: Viewer, **detail: Any) -> None:
     ledger.record(verb, row.ref, actor=actor, label=row.name, detail=detail, territory=row.territory, industry=row.industry)
-
-
-_FITS: dict[str, Callable[[models.Source], None]] = {}
-"""What the kinds want that are read from."""

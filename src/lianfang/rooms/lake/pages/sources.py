@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -16,6 +17,7 @@ from lianfang.commons.frame.pages import Nav, panel
 from lianfang.commons.frame.sheets import Column, Sheet, Verb
 from lianfang.kernel.errors import Missing
 from lianfang.rooms.lake import actions, models, queries
+from lianfang.rooms.lake.pages import ways
 from lianfang.rooms.lake.types import Kind, Stage
 
 TONES = {Stage.ACTIVE: "good", Stage.PAUSED: "quiet", Stage.ERASING: "warn"}
@@ -31,19 +33,21 @@ sheets.register(
         title=_("Log sources"),
         columns=(
             "name", "kind", Column("stage", tones=TONES), Column("rate", label=_("Events/s"), value=rate, cell="number"), "last_seen", "events", "rejects",
-            Column("lag", shown=False), Column("dropped", shown=False), Column("bytes", cell="bytes", shown=False), Column("codec", shown=False), "note", Column("trouble", shown=False), Column("created", shown=False),
+            Column("lag", shown=False), Column("dropped", shown=False), Column("behind", shown=False), Column("silent_since", shown=False), Column("bytes", cell="bytes", shown=False), Column("codec", shown=False), "note", Column("trouble", shown=False), Column("created", shown=False),
         ),
-        facts=("name", "kind", "codec", Column("stage", tones=TONES), "note", "trouble", "host", "port", "path", "pattern", "encoding", "zone", "template", "created"),
-        filters=("kind", "stage", "last_seen"),
+        facts=("name", "kind", "codec", Column("stage", tones=TONES), "note", "host", "port", "path", "pattern", "address", "table", "column", "consumer_group", "user", "every", "silent_after", "encoding", "zone", "template", "created"),
+        filters=("kind", "stage", "last_seen", "silent_since"),
         search=("name", "note"),
-        fields=("name", "kind", "codec", "note", "host", "port", "path", "pattern", "encoding", "zone", "template"),
+        fields=("name", "kind", *ways.OF_KIND, "codec", "note", "encoding", "zone", "template", "silent_after"),
+        form=ways.SourceForm,
         order="name",
         nav=Nav("operations", _("Log sources"), order=20, icon="database-import"),
         create=actions.make_source,
         change=actions.change_source,
         remove=lambda row, *, actor: actions.erase_source(row, actor=actor),
         verbs=(
-            Verb("test", _("Send a test line"), actions.send_test, permission="lake.source.change", icon="send", when=lambda row: row.enabled),
+            Verb("test", _("Send a test line"), actions.send_test, permission="lake.source.change", icon="send", when=lambda row: row.enabled and row.kind not in ways.ASKED),
+            Verb("try", _("Try the connection"), actions.try_source, permission="lake.source.change", icon="plug"),
             Verb("pause", pgettext_lazy("source", "Pause"), actions.pause_source, permission="lake.source.change", bulk=True, icon="player-pause", when=lambda row: row.stage == Stage.ACTIVE),
             Verb("open", pgettext_lazy("source", "Take in again"), actions.open_source, permission="lake.source.change", bulk=True, icon="player-play", when=lambda row: row.stage == Stage.PAUSED),
         ),
@@ -58,13 +62,25 @@ sheets.register(
 @panel("lake.source.main", title=_("At this moment"), order=10)
 def figures(request: HttpRequest, row: models.Source) -> str:
     """Rate, lag, rejects, and where to look."""
-    context = {"row": row, "rate": rate(row), "search": f"{reverse('lake:search')}?f=source:is:{row.name}", "rejects": f"{reverse('lake:rejects')}?source={row.name}", "may_search": request.viewer.may("lake.event.view")}  # type: ignore[attr-defined]
+    context = {"row": row, "rate": rate(row), "search": f"{reverse('lake:search')}?f=source:is:{row.name}", "rejects": f"{reverse('lake:rejects')}?source={row.name}", "may_search": request.viewer.may("lake.event.view"), "chart": hour_chart(row)}  # type: ignore[attr-defined]
     return render_to_string("lake/part_figures.html", context, request=request)
+
+
+def hour_chart(row: models.Source) -> dict[str, Any] | None:
+    """Events per minute of the last hour; nothing while there are none."""
+    minutes = queries.last_hour(row)
+    if not any(one.count for one in minutes):
+        return None
+    names = [timezone.localtime(one.value).strftime("%H:%M") for one in minutes]
+    line = {"type": "bar", "name": str(_("Events per minute")), "data": [one.count for one in minutes], "barCategoryGap": "20%"}
+    return {"animation": False, "xAxis": {"type": "category", "data": names}, "yAxis": {"type": "value", "splitNumber": 2, "minInterval": 1}, "series": [line]}
 
 
 @panel("lake.source.main", title=_("How to send"), order=20)
 def how_to_send(request: HttpRequest, row: models.Source) -> str:
-    """Lines to copy into the sender."""
+    """Lines to copy into the sender; nothing for what the node asks by itself."""
+    if row.kind in ways.ASKED:
+        return ""
     return render_to_string("lake/part_send.html", {"row": row, "snippets": snippets(request, row), "keys": _key_page()}, request=request)
 
 

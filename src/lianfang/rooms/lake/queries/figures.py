@@ -73,6 +73,17 @@ def rate_now(row: models.Source) -> float:
     return row.rate if row.last_seen and clock.now() - row.last_seen < FRESH else 0.0
 
 
+def last_hour(row: models.Source) -> tuple[Count, ...]:
+    """Events of a source per minute of its last hour, by receipt; the present minute last, and not whole yet."""
+    now = clock.now().replace(second=0, microsecond=0)
+    counts = {now - timedelta(minutes=ago): 0 for ago in range(59, -1, -1)}
+    readings = [(one.moment, one.events) for one in models.Reading.objects.filter(source=row, moment__gte=now - timedelta(minutes=61)).order_by("moment")]
+    for (minute, before), (_, events) in zip(readings, [*readings[1:], (now, row.events)]):
+        if minute in counts:
+            counts[minute] += max(0, events - before)
+    return tuple(Count(moment, count) for moment, count in counts.items())
+
+
 def certificate() -> tuple[Path, str]:
     """The certificate that the node's syslog ports show, and its fingerprint; raises ``Missing`` while there is none."""
     return certificates.standing(Path(settings.HOME) / "keys")
@@ -87,7 +98,9 @@ def lag() -> dict[str, float]:
 def gauges() -> dict[str, float]:
     """Totals for whoever watches the node."""
     total = models.Source.objects.aggregate(events=Sum("events"), rejects=Sum("rejects"), dropped=Sum("dropped"), bytes=Sum("bytes"))
-    return {"spool_bytes": float(backlog()), **{f"{name}_total": float(value or 0) for name, value in total.items()}}
+    silent = models.Source.objects.filter(silent_since__isnull=False, stage=Stage.ACTIVE).count()
+    troubled = models.Source.objects.filter(stage=Stage.ACTIVE).exclude(trouble="").count()
+    return {"spool_bytes": float(backlog()), "silent_sources": float(silent), "troubled_sources": float(troubled), **{f"{name}_total": float(value or 0) for name, value in total.items()}}
 
 
 def backlog() -> int:

@@ -34,7 +34,7 @@ class Readable(Protocol):
 
 def frames(body: Readable, *, encoding: str = "", content_type: str = "") -> list[bytes]:
     """The records of a body: its lines, or the items of one JSON array. Raises ``Invalid`` when it is too large or cannot be unpacked."""
-    data = b"".join(_bounded(_unpacked(_pieces(body), encoding.strip().lower())))
+    data = whole(_pieces(body), encoding=encoding)
     if content_type.startswith("application/json") and data.lstrip()[:1] == b"[":
         found = _items(data)
     else:
@@ -42,6 +42,11 @@ def frames(body: Readable, *, encoding: str = "", content_type: str = "") -> lis
     if len(found) > MOST_LINES:
         raise Invalid(f"{len(found):,} records are too many at once", why=f"At most {MOST_LINES:,} are taken.", todo="Send them in several requests.")
     return found
+
+
+def whole(pieces: Iterator[bytes], *, encoding: str = "") -> bytes:
+    """A body unpacked, within bounds; raises ``Invalid``."""
+    return b"".join(_bounded(_unpacked(pieces, encoding.strip().lower())))
 
 
 def broken(lines: list[bytes], codec: str) -> list[tuple[int, str]]:
