@@ -276,3 +276,15 @@ def test_every_page_opens(url, language, plain, browser):
     looked(client, what="events")
     client.cookies["django_language"] = language
     assert client.get(url).status_code == 200
+
+
+def test_programs_review_through_the_api(plain, browser):
+    client = browser("member")
+    looked(client, what="events")
+    row = one("user")
+    listed = client.get("/api/lake/grading/?level=3").json()
+    assert "user" in {each["column"] for each in listed["items"]}
+    send = {"content_type": "application/json"}
+    assert client.patch(f"/api/lake/grading/{row.pk}/", json.dumps({"level": 4}), **send).status_code == 422
+    assert client.patch(f"/api/lake/grading/{row.pk}/", json.dumps({"level": 4, "reason": "Names of our customers"}), **send).status_code == 200
+    assert (one("user").level, one("user").state) == (4, "changed")

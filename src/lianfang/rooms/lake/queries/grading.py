@@ -25,8 +25,8 @@ from lianfang.rooms.lake.queries import scope
 from lianfang.rooms.lake.types import EVENT_TABLES
 
 LOOKED_AT = timedelta(days=30)
-SAMPLE = 20_000
-"""Rows of each table that are looked at."""
+SAMPLE, LONGEST = 10_000, 1_000
+"""Rows of each table that are looked at, and characters of a text: a look costs tens of megabytes, whatever the lake holds."""
 
 
 def classes() -> grading.Taxonomy:
@@ -52,7 +52,8 @@ def columns_of_events(*, viewer: Viewer, progress: Callable[[float], object] = l
     """Every column with content, with the distinct values of a sample of the viewer's rows; columns that always stay open are left out."""
     viewer.must("lake.event.view")
     chosen = [column for column in COLUMNS if column.kind in (Kind.TEXT, Kind.LIST) and column.name not in scope.OPEN]
-    parts = [_sampled(table, [column.name for column in chosen], viewer) for table in EVENT_TABLES]
+    listed = ", ".join(f'"{column.name}"' if column.kind is Kind.LIST else f'left("{column.name}", {LONGEST}) AS "{column.name}"' for column in chosen)
+    parts = [_sampled(table, listed, viewer) for table in EVENT_TABLES]
     for number, column in enumerate(chosen):
         progress(100 * number / len(chosen))
         values = [_flat(sample.column(column.name)) for sample, _rows in parts]
@@ -60,11 +61,10 @@ def columns_of_events(*, viewer: Viewer, progress: Callable[[float], object] = l
         yield grading.Column(column.name, column.zh, pc.unique(pa.chunked_array([chunk for value in values for chunk in value.chunks], pa.string()).drop_null()), records)
 
 
-def _sampled(table: str, names: list[str], viewer: Viewer) -> tuple[pa.Table, int]:
+def _sampled(table: str, listed: str, viewer: Viewer) -> tuple[pa.Table, int]:
     """Up to ``SAMPLE`` rows of the last days, and how many rows there are in all."""
     bounds = Bounds((table,), clock.now() - LOOKED_AT)
     (counted,) = scope.query().rows(f"SELECT count(*) AS n FROM stored WHERE {scope.rows(viewer)}", bounds=bounds)  # noqa: S608  (columns of ours; paths are digits)
-    listed = ", ".join(f'"{name}"' for name in names)
     return scope.query().arrow(f"SELECT {listed} FROM stored WHERE {scope.rows(viewer)} LIMIT {SAMPLE}", bounds=bounds), int(counted["n"])  # noqa: S608
 
 
