@@ -97,19 +97,20 @@ def event(request: HttpRequest, event_id: str) -> dict[str, Any]:
 
 
 class Sql(Schema):
-    """One SELECT over ``events``."""
+    """One SELECT over ``events``; ``as_of``: as the tables were at a moment of the last hour (or of as many as the node keeps)."""
 
     sql: str
     since: datetime | None = None
     until: datetime | None = None
+    as_of: datetime | None = None
     limit: int = 1000
 
 
 @router.post("/query", summary="Ask in SQL (read only)", operation_id="lake_query", tags=["lake.event"])
 def query(request: HttpRequest, data: Sql) -> dict[str, Any]:
     """The table ``events`` holds the rows of your scope; columns above your clearance are null. No other table, file or setting can be reached."""
-    since, until = (_aware(moment) if moment else None for moment in (data.since, data.until))
-    answer = queries.sql(data.sql, viewer=request.viewer, limit=max(1, min(data.limit, 10_000)), since=since, until=until)  # type: ignore[attr-defined]
+    since, until, as_of = (_aware(moment) if moment else None for moment in (data.since, data.until, data.as_of))
+    answer = queries.sql(data.sql, viewer=request.viewer, limit=max(1, min(data.limit, 10_000)), since=since, until=until, as_of=as_of)  # type: ignore[attr-defined]
     return {"columns": list(answer.columns), "rows": [list(row) for row in answer.rows], "cut": answer.cut}
 
 

@@ -261,6 +261,36 @@ class TableFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class LevelFigures:
+    """Events of one level in a table, and for how many days they are kept."""
+
+    level: int
+    rows: int
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """Whose events a table holds: the organisation's id (empty: its source is gone), its sources, how many events."""
+
+    organisation: str
+    sources: tuple[str, ...]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableStory:
+    """One table in the catalogue. ``filled``: column → share of the ``sampled`` events since ``since`` in which it is filled."""
+
+    name: str
+    levels: tuple[LevelFigures, ...]
+    owners: tuple[Owned, ...]
+    since: datetime
+    sampled: int
+    filled: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """The lake in figures for the viewer: events per hour, sources that speak, sources that fell silent."""
 

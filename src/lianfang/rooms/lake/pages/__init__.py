@@ -1,5 +1,5 @@
 """Pages of the lake: search, one event, SQL, sources, rejects, upload, catalogue."""
 
-from lianfang.rooms.lake.pages import catalogue, grading, one, rejects, search, sources, upload
+from lianfang.rooms.lake.pages import catalogue, grading, one, rejects, search, sources, taking, upload
 
-__all__ = ["catalogue", "grading", "one", "rejects", "search", "sources", "upload"]
+__all__ = ["catalogue", "grading", "one", "rejects", "search", "sources", "taking", "upload"]

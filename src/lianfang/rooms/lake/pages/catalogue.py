@@ -10,8 +10,11 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from lianfang.commons.frame.pages import Nav, page, show
+from lianfang.commons.people import queries as people
 from lianfang.engines.schema.events import COLUMNS
+from lianfang.kernel import clock
 from lianfang.kernel.errors import Fault
+from lianfang.kernel.labels import DataLevel
 from lianfang.rooms.lake import queries
 from lianfang.rooms.lake.pages.asking import title
 from lianfang.rooms.lake.queries.scope import OPEN
@@ -38,14 +41,26 @@ def catalogue(request: HttpRequest) -> HttpResponse:
     return show(request, "lake/catalogue.html", {"tables": tables, "columns": columns, "whole": any(one["figures"].files for one in tables)})
 
 
+@page("catalogue/<str:name>/", name="table", permission="lake.event.view", title=_("Event table"), parent="catalogue")
+def table(request: HttpRequest, name: str) -> HttpResponse:
+    """One table: owners, levels and how long they are kept, and how well the columns were filled during the last day."""
+    viewer = request.viewer  # type: ignore[attr-defined]
+    story = queries.table_story(name, viewer=viewer)
+    owners = [{"name": people.name_of(one.organisation) if one.organisation else "", "figures": one} for one in story.owners]
+    rejects = sum(group.count for group in queries.reject_groups(viewer=viewer)) if viewer.may("lake.reject.view") else None
+    columns = [{"name": column.name, "title": title(column.name), "share": round(100 * story.filled[column.name], 1), "hidden": column.name not in OPEN} for column in COLUMNS if column.name in story.filled]
+    return show(request, "lake/table.html", {"story": story, "owners": owners, "rejects": rejects, "columns": columns, "levels": [{"name": DataLevel(one.level).name, "figures": one} for one in story.levels]}, title=str(FAMILIES[name]))
+
+
 @page("sql/", name="sql", permission="lake.event.view", nav=Nav("operations", _("SQL"), order=14, icon="terminal-2"))
 def sql(request: HttpRequest) -> HttpResponse:
     """One SELECT over ``events`` and its answer."""
     text = request.POST.get("sql", "") or EXAMPLES[0][1]
-    context: dict[str, Any] = {"sql": text, "examples": EXAMPLES}
+    context: dict[str, Any] = {"sql": text, "examples": EXAMPLES, "may_export": request.viewer.may("lake.event.export")}  # type: ignore[attr-defined]
     if request.method == "POST":
         try:
-            answer = queries.sql(text, viewer=request.viewer, limit=SHOWN)  # type: ignore[attr-defined]
+            context["as_of"] = request.POST.get("as_of", "")
+            answer = queries.sql(text, viewer=request.viewer, limit=SHOWN, as_of=clock.parse(context["as_of"]) if context["as_of"] else None)  # type: ignore[attr-defined]
             context |= {"answer": answer, "rows": [[_cell(value) for value in row] for row in answer.rows]}
         except Fault as fault:
             context["fault"] = fault
