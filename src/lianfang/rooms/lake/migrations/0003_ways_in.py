@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='source',
             name='begin',
-            field=models.CharField(blank=True, choices=[('first', 'what is there already'), ('last', 'only what is new')], default='first', help_text='The first time: what is there already, or only what is new.', max_length=6, verbose_name='begins with'),
+            field=models.CharField(blank=True, choices=[('first', 'what is there already'), ('last', 'only what is new')], default='first', help_text='The first time: what is there already, or only what is new.', max_length=6, verbose_name="where it begins"),
         ),
         migrations.AddField(
             model_name='source',

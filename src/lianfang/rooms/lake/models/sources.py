@@ -50,7 +50,7 @@ class Source(Scoped):
     table = models.CharField(_("topic or table"), max_length=249, blank=True, help_text=_("Kafka: the topic. Database: the table or view, with its schema where it needs one."))
     column = models.CharField(_("watermark column"), max_length=100, blank=True, help_text=_("Database: a number or a time that only grows, such as an identity or the time of the entry; best with an index."))
     consumer_group = models.CharField(_("consumer group"), max_length=100, blank=True, help_text=_("Kafka: empty: lianfang- and the source's name."))
-    begin = models.CharField(_("begins with"), max_length=6, choices=Begin.choices, default=Begin.FIRST, blank=True, help_text=_("The first time: what is there already, or only what is new."))
+    begin = models.CharField(_("where it begins"), max_length=6, choices=Begin.choices, default=Begin.FIRST, blank=True, help_text=_("The first time: what is there already, or only what is new."))
     user = models.CharField(_("user"), max_length=100, blank=True, help_text=_("Empty: none. For a token in a header: the header's name."))
     login = models.CharField(_("way of logging in"), max_length=14, choices=Login.choices, default=Login.PASSWORD, blank=True)
     sealed = models.CharField(max_length=2000, blank=True, default="", editable=False)
