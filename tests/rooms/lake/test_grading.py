@@ -288,3 +288,34 @@ def test_programs_review_through_the_api(plain, browser):
     assert client.patch(f"/api/lake/grading/{row.pk}/", json.dumps({"level": 4}), **send).status_code == 422
     assert client.patch(f"/api/lake/grading/{row.pk}/", json.dumps({"level": 4, "reason": "Names of our customers"}), **send).status_code == 200
     assert (one("user").level, one("user").state) == (4, "changed")
+
+
+@pytest.mark.covers("XA7")
+def test_mass_raises_and_age_lowers_as_the_file_of_classes_says(browser, tmp_path, monkeypatch, settings):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text((settings.CONTENT / "taxonomies/data-classes.yaml").read_text("utf-8").replace("records: 100000", "records: 150"), "utf-8")
+    monkeypatch.setenv("LIANFANG_DATA_CLASSES", str(mine))
+    client = browser("member")
+    looked(client, what="file", file=table(mobile=PHONES))
+    assert one("mobile", "customers.csv").level == 4
+    assert "many records lie together" in client.get(f"/lake/grading/{one('mobile', 'customers.csv').pk}/").content.decode()
+    looked(client, what="file", file=table(order_price=[str(n) for n in range(200)]))
+    assert one("order_price", "customers.csv").level == 3
+    looked(client, what="file", file=table(order_price=[str(n) for n in range(200)]), day="2001-01-01")
+    row = one("order_price", "customers.csv")
+    assert row.level == 2
+    assert "it is old enough" in client.get(f"/lake/grading/{row.pk}/").content.decode()
+
+
+def test_a_higher_unit_can_raise_what_a_lower_one_holds_and_not_the_other_way(closed, browser, analyst):
+    """East, above harbour, decides for the rows of both; harbour cannot lower it."""
+    looked(browser("colleague"), what="events")
+    above = models.Grade.objects.exclude(organisation=one_of_harbour().organisation).get(column="user")
+    assert decided(browser("colleague"), above, level=3, reason="In all of our units").status_code == 302
+    decided(browser("member"), one_of_harbour(), level=2, reason="Not with us")
+    assert {event["user"] for event in answers(browser("analyst"))[0]} == {"u●●●"}
+
+
+def one_of_harbour():
+    """The grade of user names that the member's organisation has."""
+    return models.Grade.objects.get(column="user", reviewed_by="Member")
