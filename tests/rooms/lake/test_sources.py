@@ -63,7 +63,21 @@ def test_the_last_hour_stands_on_the_page_minute_by_minute(put, source, page):
         assert "Nothing came in the last hour." in page(row)
 
 
-@pytest.mark.covers("Q09")
+def test_what_came_before_the_first_reading_counts_too(put, source, page):
+    put(sysmon(1), sysmon(2))
+    row = models.Source.objects.get(name="edr")
+    assert sum(one.count for one in queries.last_hour(row)) == 2
+
+
+def test_the_page_shows_the_settings_of_its_kind_and_no_secret(viewers, page):
+    actions.create_source("erp", kind=Kind.DATABASE, address="postgresql://db.example/erp", table="audit.log", column="id", user="reader", secret="s3cret-word", actor=viewers.member)
+    text = page(models.Source.objects.get(name="erp"))
+    for word in ("postgresql://db.example/erp", "audit.log", "Watermark column", "kept sealed"):
+        assert word.lower() in text.lower()
+    assert "s3cret-word" not in text
+    assert "consumer group" not in text.lower()
+
+
 def test_silence_is_told_once_and_so_is_its_end(put, source, viewers, page, client, monkeypatch):
     from lianfang.commons.jobs import actions as jobs
 

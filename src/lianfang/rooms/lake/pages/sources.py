@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from lianfang.commons.frame import sheets
-from lianfang.commons.frame.pages import Nav, panel
+from lianfang.commons.frame.pages import Nav, panel, parts
 from lianfang.commons.frame.sheets import Column, Sheet, Verb
 from lianfang.kernel.errors import Missing
 from lianfang.rooms.lake import actions, models, queries
@@ -35,7 +35,7 @@ sheets.register(
             "name", "kind", Column("stage", tones=TONES), Column("rate", label=_("Events/s"), value=rate, cell="number"), "last_seen", "events", "rejects",
             Column("lag", shown=False), Column("dropped", shown=False), Column("behind", shown=False), Column("silent_since", shown=False), Column("bytes", cell="bytes", shown=False), Column("codec", shown=False), "note", Column("trouble", shown=False), Column("created", shown=False),
         ),
-        facts=("name", "kind", "codec", Column("stage", tones=TONES), "note", "host", "port", "path", "pattern", "address", "table", "column", "consumer_group", "user", "every", "silent_after", "encoding", "zone", "template", "created"),
+        facts=("name", "kind", "codec", Column("stage", tones=TONES), "note", "encoding", "zone", "template", "silent_after", "created"),
         filters=("kind", "stage", "last_seen", "silent_since"),
         search=("name", "note"),
         fields=("name", "kind", *ways.OF_KIND, "codec", "note", "encoding", "zone", "template", "silent_after"),
@@ -64,6 +64,22 @@ def figures(request: HttpRequest, row: models.Source) -> str:
     """Rate, lag, rejects, and where to look."""
     context = {"row": row, "rate": rate(row), "search": f"{reverse('lake:search')}?f=source:is:{row.name}", "rejects": f"{reverse('lake:rejects')}?source={row.name}", "may_search": request.viewer.may("lake.event.view"), "chart": hour_chart(row)}  # type: ignore[attr-defined]
     return render_to_string("lake/part_figures.html", context, request=request)
+
+
+@panel("lake.source.side", title=_("How it comes in"), order=10)
+def way_in(request: HttpRequest, row: models.Source) -> str:
+    """The settings that only its kind has; the secret is no more than there or not."""
+    names = [name for name, kinds in ways.OF_KIND.items() if row.kind in kinds and name != "authority"]
+    pairs = [(models.Source._meta.get_field(name).verbose_name, _said(row, name)) for name in names]
+    if row.kind in ways.ASKED:
+        pairs.append((_("password or token"), _("kept sealed") if row.sealed else ""))
+    return parts.facts(pairs) if pairs else ""
+
+
+def _said(row: models.Source, name: str) -> Any:
+    value = getattr(row, name)
+    shown = getattr(row, f"get_{name}_display", None)
+    return shown() if shown else (_("yes") if value else _("no")) if isinstance(value, bool) else value
 
 
 def hour_chart(row: models.Source) -> dict[str, Any] | None:

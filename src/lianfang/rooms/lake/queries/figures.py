@@ -78,6 +78,9 @@ def last_hour(row: models.Source) -> tuple[Count, ...]:
     now = clock.now().replace(second=0, microsecond=0)
     counts = {now - timedelta(minutes=ago): 0 for ago in range(59, -1, -1)}
     readings = [(one.moment, one.events) for one in models.Reading.objects.filter(source=row, moment__gte=now - timedelta(minutes=61)).order_by("moment")]
+    born = row.created.replace(second=0, microsecond=0)
+    if born in counts:
+        readings.insert(0, (born, 0))  # what came before the first reading counts too
     for (minute, before), (_, events) in zip(readings, [*readings[1:], (now, row.events)]):
         if minute in counts:
             counts[minute] += max(0, events - before)
