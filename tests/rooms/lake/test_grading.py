@@ -181,7 +181,6 @@ def answers(client):
     return found, asked["rows"], top, hits, words
 
 
-@pytest.mark.covers("XA8")
 def test_the_same_query_by_two_roles_shows_it_clear_or_masked(closed, browser):
     browser("member")
     found, rows, top, hits, words = answers(browser("member"))

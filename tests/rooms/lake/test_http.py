@@ -65,6 +65,24 @@ def test_a_device_sends_its_log_and_another_system_reads_it_through_the_same_doo
     assert client.get("/api/lake/events/").status_code == 401
 
 
+@pytest.mark.covers("D05")
+def test_devices_of_many_makers_are_read_by_one_source_without_a_setting(send, client, key):
+    """A firewall in CEF and one in pairs, a web server, an intrusion detector, the audit of a Linux host."""
+    models.Source.objects.update(codec="auto")
+    now = clock.now().replace(microsecond=0) - timedelta(minutes=5)
+    sent = lines(
+        f"<134>1 {now:%Y-%m-%dT%H:%M:%SZ} fw1 fw - - - CEF:0|ACME|Wall|2.1|100|connection denied|7|src=192.0.2.7 spt=40000 dst=10.0.0.8 dpt=22 proto=TCP act=deny".encode(),
+        f'date={now:%Y-%m-%d} time={now:%H:%M:%S} tz="+0000" devname="fgt-01" devid="FGT60X" logid="0000000013" type="traffic" subtype="forward" srcip=192.0.2.8 srcport=51514 dstip=10.0.0.9 dstport=443 proto=6 action="deny"'.encode(),
+        f'192.0.2.9 - - [{now:%d/%b/%Y:%H:%M:%S} +0000] "GET /login HTTP/1.1" 404 162 "-" "curl/8.0"'.encode(),
+        {"timestamp": f"{now:%Y-%m-%dT%H:%M:%S.000000+0000}", "event_type": "alert", "src_ip": "192.0.2.10", "src_port": 4444, "dest_ip": "10.0.0.10", "dest_port": 80, "proto": "TCP", "alert": {"signature": "Test", "signature_id": 1, "severity": 2, "action": "allowed"}},
+    )
+    answer = send(sent, content_type="text/plain")
+    assert answer.status_code == 202, answer.content
+    actions.drain()
+    found = client.get(f"/api/lake/events/?since={now - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}&filter=source:is:edr", headers=key("member")).json()["events"]
+    assert {event["src_ip"]: event["class_uid"] for event in found} == {"192.0.2.7": 4001, "192.0.2.8": 4001, "192.0.2.9": 4002, "192.0.2.10": 2004}
+
+
 def test_local_times_are_read_in_the_zone_of_their_source(send, client, key, viewers, tree):
     """RFC 3164 names no zone: the same line from a sender in Shanghai and from one set to UTC is eight hours apart."""
     now = clock.now().replace(microsecond=0) - timedelta(hours=1)

@@ -24,7 +24,7 @@ from lianfang.engines.schema.events import table_of
 from lianfang.rooms.lake.actions import spool
 from lianfang.rooms.lake.actions.spool import Segment
 from lianfang.rooms.lake.declare import Examiner
-from lianfang.rooms.lake.types import Batch, Codec, event_id, zone_of
+from lianfang.rooms.lake.types import Batch, event_id, zone_of
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,6 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=1)
 """A time before ``EARLIEST`` or further ahead than this is a broken clock: the time of receipt stands instead."""
 MOST_REJECT_BYTES = 64 << 10
-BLANK = b" \t\r\n\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ class Preparer:
         tally = done.tallies.setdefault(origin.name, Tally())
         tally.bytes += sum(map(len, part.frames))
         tally.oldest = min([tally.oldest, *part.received[:1], *(fault[1] for fault in part.faults[:1])])
-        decoded = _decoded(origin, part.frames)
+        decoded = codecs.decode(origin.codec, part.frames, encoding=origin.encoding)
         rejects = [(part.numbers[one.index], part.received[one.index], "decode", one.raw, one.reason, one.todo) for one in decoded.rejects]
         rejects += [(number, received, "open", raw, reason, todo) for number, received, raw, reason, todo in part.faults]
         done.rejects += _rejects(origin, segment, rejects)
@@ -168,22 +167,6 @@ class Preparer:
             except Exception:
                 log.exception("the examiner %s failed on batch %s: its %d events are stored without its rules", name, batch.ref, len(batch))
         return hits
-
-
-def _decoded(origin: Origin, frames: Sequence[bytes]) -> codecs.Decoded:
-    """Frames by the source's codec; ``auto`` takes what begins like JSON for JSON and everything else for syslog."""
-    if origin.codec != Codec.AUTO:
-        return codecs.decode(origin.codec, frames, encoding=origin.encoding)
-    whole = codecs.Decoded()
-    is_json = [frame.lstrip(BLANK)[:1] in (b"{", b"[") for frame in frames]
-    for codec, wanted in (("json", True), ("syslog", False)):
-        at = [number for number, found in enumerate(is_json) if found == wanted]
-        part = codecs.decode(codec, [frames[number] for number in at], encoding=origin.encoding)
-        whole.rows += part.rows
-        whole.raws += part.raws
-        whole.origin += [at[number] for number in part.origin]
-        whole.rejects += [replace(reject, index=at[reject.index]) for reject in part.rejects]
-    return whole
 
 
 def _hit(batch: Batch, hits: Iterable[Mapping[int, tuple[str, ...]]]) -> Batch:
