@@ -68,7 +68,6 @@ def stored() -> list[str]:
     return models.Source.objects.get(name="bus").events
 
 
-@pytest.mark.covers("Q07", "Q01")
 def test_messages_are_stored_once_and_their_offsets_committed_after_they_are_durable(cluster, topic, viewers, all_events, monkeypatch):
     cluster.send(topic, range(1, 21))
     row = made(cluster, topic, viewers)

@@ -95,7 +95,6 @@ def rows(*numbers):
     return [sysmon(n, UtcTime="2026-11-21 08:00:00.000") for n in numbers]
 
 
-@pytest.mark.covers("Q07")
 def test_linked_pages_are_followed_and_a_list_that_slides_is_read_once(api, asked):
     window = list(range(1, 11))
 

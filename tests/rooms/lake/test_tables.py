@@ -114,7 +114,6 @@ def wait_for(condition, seconds=15.0):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.covers("XA2")
 def test_rows_that_share_the_watermark_are_taken_once_also_when_they_come_late(other, viewers, client, users):
     add(other, *((n, "2026-11-21 08:00:00", f"row {n}") for n in range(1, 8)))
     row = made(other, viewers)

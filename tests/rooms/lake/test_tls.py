@@ -73,7 +73,6 @@ def opened(port):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.covers("D05", "Q07")
 def test_octet_counted_messages_come_in_over_tls_under_the_nodes_own_certificate(home, viewers, client, users):
     port = free_port()
     actions.create_source("fw-tls", kind="syslog_tls", host="127.0.0.1", port=port, actor=viewers.member)
