@@ -21,9 +21,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lianfang.engines.columns import guard, rollups
+from lianfang.engines.columns import guard, rollups, sieves
 from lianfang.engines.columns.rollups import Rollup
 from lianfang.engines.columns.shape import EVENTS
+from lianfang.engines.columns.sieves import Holds
 from lianfang.engines.columns.store import EventStore, Snapshot
 from lianfang.kernel.errors import Conflict, Invalid, Refused
 
@@ -38,7 +39,7 @@ LOCKS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What prunes files: tables, moments ``[since, until)``, one event, one source; ``as_of``: the tables as they were then."""
+    """What prunes files: tables, moments ``[since, until)``, one event, one source; ``as_of``: the tables as they were then; ``holds``: texts that the rows hold."""
 
     tables: tuple[str, ...]
     since: datetime | None = None
@@ -46,6 +47,7 @@ class Bounds:
     event_id: str | None = None
     source: str | None = None
     as_of: datetime | None = None
+    holds: Holds = ()
 
 
 class Query:
@@ -110,6 +112,12 @@ class Query:
         rollups.sweep(path)
         return len(fresh)
 
+    def sift(self, name: str) -> int:
+        """Give large files their sieves and take those of files that are gone; returns how many were made. Only the writer calls this."""
+        now = self.store.snapshot([name]).files()
+        sieves.sweep(self.store.root, name, now)
+        return sum(sieves.make(self.store.root, path) for path in now)
+
     def _counts(self, rollup: Rollup, before: Path | None, now: list[str], fresh: list[str]) -> Iterator[pa.RecordBatch]:
         """What was counted of files that are still there, then what fresh files hold, one after another: memory is bounded by one file."""
         own, width = self._own(), rollup.seconds * 1_000_000
@@ -137,6 +145,8 @@ class Query:
 
     def _files(self, bounds: Bounds) -> list[str]:
         found = self.store.snapshot(bounds.tables, as_of=bounds.as_of).files(since=bounds.since, until=bounds.until, event_id=bounds.event_id, source=bounds.source)
+        if bounds.holds:
+            found = [path for path in found if sieves.may_hold(self.store.root, path, bounds.holds)]
         return [str(self._shape_file()), *found]
 
     def _added_up(self, rollup: Rollup, bounds: Bounds) -> tuple[str, pa.Table]:

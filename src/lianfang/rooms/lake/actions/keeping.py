@@ -112,11 +112,12 @@ _forgotten: dict[tuple[Path, str, tuple[int, ...]], date] = {}
 
 
 def roll_up(store: EventStore, name: str) -> None:
-    """Count what was not counted yet, by hours and by the days of entities; the bare events of rejects count for nothing."""
+    """Count what was not counted yet, by hours and by the days of entities, and note what large files do not hold; rejects are few and do without."""
     if name in EVENT_TABLES:
         query = Query(store, memory=ROLL_UP_MEMORY, threads=1)
         for rollup in ROLLUPS:
             query.roll_up(rollup, name)
+        query.sift(name)
 
 
 def do_chores(store: EventStore) -> int:

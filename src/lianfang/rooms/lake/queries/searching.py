@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from lianfang.engines.columns.query import Bounds
 from lianfang.engines.columns.rollups import HOURS, VALUES, Rollup
+from lianfang.engines.columns.sieves import LISTS, TEXT, Holds
 from lianfang.engines.schema.events import BY_NAME, Kind
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid, Missing
@@ -52,7 +53,7 @@ def search(question: Question, *, viewer: Viewer) -> Found:
     for since, until in _windows(question):
         room = limit + 1 - len(found)
         sql = f"SELECT {_LISTED} FROM stored WHERE {where} AND time >= ? AND time < ? ORDER BY time DESC, event_id DESC LIMIT {room}"  # noqa: S608  (columns of ours, values as parameters)
-        found += scope.query().rows(sql, [*params, since, until], bounds=Bounds(question.tables, since, until))
+        found += scope.query().rows(sql, [*params, since, until], bounds=Bounds(question.tables, since, until, holds=_holds(question)))
         if len(found) > limit:
             break
     shut = scope.closed(viewer)
@@ -65,7 +66,7 @@ def histogram(question: Question, *, viewer: Viewer, seconds: int = 0) -> Histog
     where, params = _conditions(question, viewer, paged=False)
     seconds = seconds or _step((question.until - question.since).total_seconds())
     width = seconds * 1_000_000
-    bounds, stretch = Bounds(question.tables, question.since, question.until), f"epoch_us(time) // {width} AS stretch"
+    bounds, stretch = Bounds(question.tables, question.since, question.until, holds=_holds(question)), f"epoch_us(time) // {width} AS stretch"
     if seconds % HOURS.seconds == 0 and _is_counted(question, HOURS):
         rows = scope.query().counted(HOURS, f"SELECT {stretch}, sum(n) AS n FROM stored WHERE {where} GROUP BY 1", params, bounds=bounds)  # noqa: S608
     else:
@@ -82,7 +83,7 @@ def top(question: Question, column: str, *, viewer: Viewer, limit: int = 10) -> 
     kind = _column(column).kind
     where, params = _conditions(question, viewer, paged=False)
     value = f'"{column}"' if column in scope.OPEN else f'CASE WHEN {scope.readable(viewer, column)} THEN "{column}" END'
-    bounds, tail = Bounds(question.tables, question.since, question.until), f"WHERE value IS NOT NULL GROUP BY value ORDER BY n DESC, value LIMIT {int(limit)}"
+    bounds, tail = Bounds(question.tables, question.since, question.until, holds=_holds(question)), f"WHERE value IS NOT NULL GROUP BY value ORDER BY n DESC, value LIMIT {int(limit)}"
     rollup = VALUES.get(column, HOURS if column in HOURS.keys else None)
     if rollup and question.until - question.since >= LONG and _is_counted(question, rollup):
         rows = scope.query().counted(rollup, f"SELECT value, sum(n) AS n FROM (SELECT {value} AS value, n FROM stored WHERE {where}) {tail}", params, bounds=bounds)  # noqa: S608
@@ -214,8 +215,18 @@ def _number(name: str, op: str, value: str) -> tuple[str, list[Any]]:
 def _words(text: str, viewer: Viewer) -> Iterator[tuple[str, list[Any]]]:
     """Every word (or “quoted phrase”) must occur in the raw log, as written or as JSON would write it."""
     for word in _split(text):
-        forms = list(dict.fromkeys((word, json.dumps(word, ensure_ascii=False)[1:-1], json.dumps(word)[1:-1])))
+        forms = _forms(word)
         yield f"{scope.readable(viewer, 'raw')} AND (" + " OR ".join(_occurs(form) for form in forms) + ")", [_sought(form) for form in forms]
+
+
+def _forms(word: str) -> list[str]:
+    return list(dict.fromkeys((word, json.dumps(word, ensure_ascii=False)[1:-1], json.dumps(word)[1:-1])))
+
+
+def _holds(question: Question) -> Holds:
+    """What the rows must hold, for the sieves: values of lists, and words whose only letters of two cases are ASCII."""
+    lists = tuple((one.column, (one.value,)) for one in question.filters if one.column in LISTS and one.op == "is")
+    return lists + tuple((TEXT, tuple(_forms(word))) for word in _split(question.text) if all(sign.isascii() or sign.lower() == sign.upper() for sign in word))
 
 
 def _occurs(word: str) -> str:
