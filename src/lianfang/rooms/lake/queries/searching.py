@@ -34,6 +34,8 @@ RAW_LINE = 400
 LIMIT = 500
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 2592000, 31536000)
 BARS = 90
+SHORT = timedelta(hours=1)
+"""Up to this length a question is asked at once: the same few files would be opened for each part."""
 LONG = timedelta(days=2)
 """From this length on the most frequent values come from the roll-ups by day."""
 OPERATORS = {
@@ -273,7 +275,7 @@ def _windows(question: Question) -> Iterator[tuple[datetime, datetime]]:
     if question.after:
         until = min(until, _parsed(question.after)[0] + timedelta(microseconds=1))
     whole = until - question.since
-    for share in (64, 8, 1):
+    for share in (64, 8, 1) if whole > SHORT else (1,):
         since = question.since if share == 1 else question.until - whole / share if not question.after else until - whole / share
         since = max(since, question.since)
         if since < until:
