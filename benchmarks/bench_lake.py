@@ -259,6 +259,8 @@ def measure(peer: ClickHouse | None) -> list[Row]:
                 said = str(peer.ask(sql + " SETTINGS max_threads=2, use_query_condition_cache=0"))
                 theirs.append(time.perf_counter() - started)
                 answers = (got, count(said))
+                if got != answers[1]:
+                    raise SystemExit(f"{name}: {got} answers here, {answers[1]} there: these are not the same rows")
         value, other = statistics.median(mine[1:]), statistics.median(theirs[1:]) if theirs else None
         print(f"   {name}: {value:.3f} s (first {mine[0]:.3f})" + (f", peer {other:.3f} s (first {theirs[0]:.3f}); answers {answers[0]} and {answers[1]}" if other else f"; {got} answers"), flush=True)
         rows.append(Row(f"lake: {name}, {EVENTS // 1_000_000} M events", round(value, 4), "s", "ClickHouse (chdb)" if other else "", other and round(other, 4), other and round(value / other, 2), goal))
@@ -367,6 +369,7 @@ def _ask_pages(port: int, cookies: dict[str, str]) -> list[float]:
 
 
 def main() -> None:
+    global BEGIN, END
     home = Path(HOME or tempfile.mkdtemp(prefix="lianfang-bench-lake-"))
     here = Path(__file__).parents[1]
     os.environ |= {"LIANFANG_HOME": str(home), "DJANGO_SETTINGS_MODULE": "lianfang.site.settings", "PYTHONPATH": os.pathsep.join([str(here / "src"), os.environ.get("PYTHONPATH", "")])}
@@ -379,9 +382,9 @@ def main() -> None:
 
             django.setup()
             fill(home / "lake")
+            (home / "span.json").write_text(json.dumps([BEGIN.isoformat(), END.isoformat()]))
         else:
-            global BEGIN, END
-            BEGIN, END = _span(home / "lake")
+            BEGIN, END = map(datetime.fromisoformat, json.loads((home / "span.json").read_text()))  # what came in later, the peer does not have
             import django
 
             django.setup()
@@ -393,16 +396,6 @@ def main() -> None:
     show(rows)
     if EVENTS >= 10_000_000:
         merge(rows)
-
-
-def _span(root: Path) -> tuple[datetime, datetime]:
-    """First and last moment of a lake that was filled before."""
-    from lianfang.engines.columns.store import EventStore
-
-    store = EventStore(root)
-    stats = [store.stats(name) for name in store.tables()]
-    last = max(each.last for each in stats if each.last)
-    return min(each.first for each in stats if each.first), last + timedelta(seconds=1)
 
 
 if __name__ == "__main__":
