@@ -13,7 +13,7 @@ TESTSTAMP := .venv/.test
 export PORT
 export PYTHONPATH := src:.
 
-.PHONY: run test test-all check walk bench docs coverage-of-mission assets clean help
+.PHONY: run test test-all check walk bench bench-lake docs coverage-of-mission assets clean help
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 24
@@ -43,6 +43,10 @@ walk: $(TESTSTAMP) assets ## the walks of docs/walks, end to end
 
 bench: $(TESTSTAMP) assets ## every headline figure beside its peer; writes benchmarks/latest.json
 	$(BIN)/python benchmarks/run.py
+
+bench-lake: $(TESTSTAMP) assets ## the lake over ten million events beside embedded ClickHouse; takes a quarter of an hour
+	$(UV) sync --quiet --frozen --inexact --python $(PYTHON) --group dev --group lakebench
+	$(BIN)/python benchmarks/run.py lake
 
 docs: $(TESTSTAMP) assets ## regenerate docs/reference from the code
 	$(BIN)/python tools/reference.py

@@ -204,7 +204,7 @@ def test_several_processes_read_while_one_writes_compacts_and_vacuums(tmp_path):
     counts = [answers.get(timeout=20) for _ in readers]
     for reader in readers:
         reader.join(10)
-    assert all(isinstance(count, int) and count > 3 for count in counts), counts
+    assert all(isinstance(count, int) and count > 0 for count in counts), counts
 
 
 WRITER = """
