@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
                 ('industry', models.CharField(db_index=True, default='', editable=False, max_length=60)),
                 ('dataset', models.CharField(max_length=120, verbose_name='data set')),
                 ('column', models.CharField(max_length=120, verbose_name='column')),
-                ('comment', models.CharField(blank=True, default='', max_length=200, verbose_name='comment')),
+                ('comment', models.CharField(blank=True, default='', max_length=200, verbose_name='comment of the column')),
                 ('item', models.CharField(blank=True, default='', max_length=20, verbose_name='data class')),
                 ('level', models.PositiveSmallIntegerField(choices=[(1, 'L1'), (2, 'L2'), (3, 'L3'), (4, 'L4')], db_index=True, default=2, verbose_name='level')),
                 ('state', models.CharField(choices=[('open', 'to be reviewed'), ('accepted', 'accepted'), ('changed', 'changed')], db_index=True, default='open', max_length=10, verbose_name='review')),

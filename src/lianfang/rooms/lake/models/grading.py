@@ -50,7 +50,7 @@ class Grade(Scoped):
 
     dataset = models.CharField(_("data set"), max_length=120)
     column = models.CharField(_("column"), max_length=120)
-    comment = models.CharField(_("comment"), max_length=200, blank=True, default="")
+    comment = models.CharField(_("comment of the column"), max_length=200, blank=True, default="")
     item = models.CharField(_("data class"), max_length=20, blank=True, default="")
     level = models.PositiveSmallIntegerField(_("level"), choices=LEVELS, default=int(DataLevel.L2), db_index=True)
     state = models.CharField(_("review"), max_length=10, choices=Review.choices, default=Review.OPEN, db_index=True)

@@ -22,7 +22,7 @@ from lianfang.rooms.lake.queries import grading as queries
 
 TONES = {models.Review.OPEN: "warn", models.Review.ACCEPTED: "good", models.Review.CHANGED: "busy"}
 LEVEL_TONES = {1: "quiet", 2: "quiet", 3: "warn", 4: "bad"}
-VOTERS: dict[str, Any] = {"recogniser": _("values"), "context": _("values beside the name"), "name": _("name"), "comment": _("comment"), "model": _("learned from reviewers")}
+VOTERS: dict[str, Any] = {"recogniser": _("values"), "context": _("values beside the name"), "name": _("name"), "comment": _("comment of the column"), "model": _("learned from reviewers")}
 STEPS: dict[str, Any] = {
     "default": _("Nothing in it was recognised: the usual level."), "contains": _("The highest that it contains."), "mass": _("Raised: many records lie together."),
     "together": _("Raised: beside it lies what says more together."), "masked": _("Lowered: its values are masked."), "expiry": _("Lowered: it is old enough."),
