@@ -181,8 +181,8 @@ def _about(item: dict[str, Any], uid: str, marks: dict[str, TLP]) -> dict[str, A
     return {
         "stix_id": uid,
         "name": str(item.get("name", "")),
-        "valid_from": _moment(item.get("valid_from")),
-        "valid_until": _moment(item.get("valid_until")),
+        "valid_from": _moment(item, "valid_from"),
+        "valid_until": _moment(item, "valid_until"),
         "labels": tuple(dict.fromkeys(str(label) for key in ("indicator_types", "labels") for label in _list(item.get(key)))),
         "tlp": max(lights, key=lambda light: light.rank) if lights else None,
         "confidence": confidence if isinstance(confidence, int) and not isinstance(confidence, bool) and 0 <= confidence <= 100 else None,
@@ -193,11 +193,13 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _moment(value: Any) -> datetime | None:
+def _moment(item: dict[str, Any], name: str) -> datetime | None:
+    """A time that is there must be one: taken as absent, it would make an indicator valid for ever."""
+    value = item.get(name)
     try:
         return clock.parse(value) if isinstance(value, str) else None
-    except Invalid:
-        return None
+    except Invalid as fault:
+        raise _Unsupported(f"Its {name}: {fault.what}", "Ask the sender for valid STIX 2.1.") from fault
 
 
 def comparisons(pattern: str) -> Iterator[tuple[str, str] | str]:
