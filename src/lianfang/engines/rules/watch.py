@@ -42,8 +42,8 @@ class Index:
     ``before``: the one to take over, which stays as it is, where less than a quarter differs.
 
     >>> first = Index(lambda value: [value.lower()], {"hash": ["AB", "CD"]})
-    >>> Index(lambda value: [value.lower()], {"hash": ["AB", "EF"]}, first).uids
-    {'ab': 'ioc:hash:AB', 'ef': 'ioc:hash:EF'}
+    >>> sorted(Index(lambda value: [value.lower()], {"hash": ["AB", "EF"]}, first).uids.items())
+    [('ab', 'ioc:hash:AB'), ('ef', 'ioc:hash:EF')]
     """
 
     parts: dict[str, frozenset[str]]
