@@ -190,7 +190,7 @@ def test_a_known_key_costs_next_to_nothing(key, django_assert_num_queries):
         started = time.perf_counter()
         for _ in range(200):
             queries.viewer_of_key(key.id, key.secret)
-    assert (time.perf_counter() - started) / 200 < 0.01
+    assert (time.perf_counter() - started) / 200 < 0.0003
 
 
 def test_the_console_key(node):

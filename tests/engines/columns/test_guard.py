@@ -142,7 +142,7 @@ def test_a_question_without_end_is_stopped(query):
     started = time.monotonic()
     with pytest.raises(Conflict, match="longer than"):
         ask(query, "SELECT count(*) FROM range(1000000000000) a, range(1000) b", seconds=0.5)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 5
 
 
 def test_a_greedy_question_is_stopped(query):

@@ -269,11 +269,11 @@ def test_no_message_keeps_a_reader_busy(program: str, message: str) -> None:
     line(f"<38>Nov 20 08:00:01 web1 {program}[1]: {message}")
     line(f'<38>Nov 20 08:00:01 web1 {program}[1]: a b - [x] "{message}')
     line(f"<38>Nov 20 08:00:01 web1 {program}[1]: lin : {message}")
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 0.5
 
 
 @pytest.mark.parametrize("header", ["<34>1 ", "<34>", "<34>Nov 20 08:00:00 ", '<34>1 - - - - - [a b="', "<34>1 - - - - - " + '[a b="c"]' * 100_000, "x" * 1_000_000, " " * 1_000_000 + "x", "<34>1 " + "- " * 400_000, '<34>1 - - - - - [a b="' + "\\" * 900_000])
 def test_no_header_keeps_a_reader_busy(header: str) -> None:
     start = time.process_time()
     decode("syslog", [header.encode() + b"a" * 100])
-    assert time.process_time() - start < 10
+    assert time.process_time() - start < 1

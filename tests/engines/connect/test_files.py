@@ -110,7 +110,7 @@ def test_a_zip_bomb_is_stopped_early() -> None:
     start = time.perf_counter()
     found = read(bomb, free=4_000_000, ratio=100)
     assert "bomb" in reasons(found)
-    assert time.perf_counter() - start < 30
+    assert time.perf_counter() - start < 5
 
 
 def test_bombs_of_every_kind_are_bounded() -> None:

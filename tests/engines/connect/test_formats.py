@@ -282,7 +282,7 @@ LONG = 300_000
 def test_no_record_keeps_a_codec_busy(codec: str, text: bytes) -> None:
     start = time.process_time()
     decode(codec, [text[: 1 << 20]])
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < 2
 
 
 def test_the_codecs_are_those_that_the_handbook_names() -> None:

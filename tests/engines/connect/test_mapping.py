@@ -260,7 +260,7 @@ def test_a_value_that_gives_nothing_is_kept() -> None:
 def test_a_pattern_on_hostile_text_is_linear() -> None:
     start = time.perf_counter()
     only("map: [{from: a, regex: '(?P<host>(a+)+)$'}]", {"a": "a" * 50_000 + "!"})
-    assert time.perf_counter() - start < 10
+    assert time.perf_counter() - start < 1
 
 
 @pytest.mark.data

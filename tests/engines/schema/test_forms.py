@@ -37,7 +37,7 @@ def test_a_schema_cannot_fetch_or_look_around(schema: dict) -> None:
 def test_a_hostile_pattern_takes_linear_time() -> None:
     start = time.perf_counter()
     assert forms.faults({"pattern": "^(a+)+$"}, "a" * 30000 + "!")
-    assert time.perf_counter() - start < 10
+    assert time.perf_counter() - start < 1
 
 
 data = st.recursive(st.one_of(st.none(), st.integers(), st.text(max_size=3)), lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from("abcd"), inner, max_size=3)), max_leaves=12)

@@ -196,5 +196,5 @@ def test_one_more_among_a_hundred_thousand_is_live_at_once(viewers, anew, record
     assert [uids for _, uids in examiner.rows(row, None)] == [("ioc:domain:new.example",)]
     took = perf_counter() - began
     record_property("milliseconds", round(took * 1000))
-    assert took < 5
+    assert took < 0.5
     assert len(anew.read) == 1

@@ -143,7 +143,7 @@ def test_a_handshake_that_drips_or_never_comes_is_ended(tmp_path, monkeypatch):
                 break
             time.sleep(0.1)
         assert silent.recv(1) == b""
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 5
     door.close()
 
 
@@ -177,5 +177,5 @@ def test_a_message_that_never_ends_is_cut(monkeypatch):
         except OSError:
             pass
     wait_for(lambda: got)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 4
     door.close()
