@@ -223,7 +223,9 @@ def test_the_api_shows_an_outsider_nothing(alert, client_of):
 
 def test_the_situation_in_numbers(raised, three, client_of):
     alerts = raised((0, "r", "a", {"severity": 5}), (0, "s", "b"))
-    models.Alert.objects.update(last=alerts[0].raised, first=alerts[0].raised)
+    for alert in alerts:
+        alert.first = alert.last = alert.raised
+        alert.save()
     actions.acknowledge(alerts[0].pk, actor=three.viewers.member)
     found = client_of("member").get("/api/respond/situation/").json()
     assert (found["open"], found["new"], found["mine"], found["open_by_severity"]["5"]) == (2, 1, 1, 1)

@@ -117,12 +117,13 @@ class Scanner:
 
     @staticmethod
     def _build(expressions: list[Expression]) -> tuple[hyperscan.Database | None, frozenset[int]]:
-        refused = frozenset(at for at, expression in enumerate(expressions) if not _suits(expression))
+        left = {at: expression for at, expression in enumerate(expressions) if _suits(expression)}
         try:
-            return _compile([expression for at, expression in enumerate(expressions) if at not in refused]), refused
+            database = _compile([*left.values()])
         except hyperscan.error:
-            refused |= {at for at, expression in enumerate(expressions) if at not in refused and not _accepted(expression)}
-            return _compile([expression for at, expression in enumerate(expressions) if at not in refused]), refused
+            left = {at: expression for at, expression in left.items() if _accepted(expression)}
+            database = _compile([*left.values()])
+        return database, frozenset(range(len(expressions))) - left.keys()
 
     def _listener(self) -> Callable[[int, int, int, int, object], None]:
         found, numbers = self.found, self.numbers

@@ -31,12 +31,12 @@ class Remote:
     Raises ``Missing`` where the client library is not installed, ``Invalid`` for an address that is none.
     """
 
-    def __init__(self, address: str, root: str, tables: Sequence[str], *, schema: pa.Schema = EVENTS):
+    def __init__(self, address: str, root: str, tables: Sequence[str]):
         if not address.startswith("sc://"):
             raise Invalid(f"“{address[:80]}” is no address of a Spark Connect server", todo="Write sc://host:port; Spark and Sail both print it when they start.")
         if not tables:
             raise Missing("No events are stored yet", todo="Let logs come in first.")
-        self.address, self.root, self.tables, self.names = address, root.rstrip("/"), tables, list(schema.names)
+        self.address, self.root, self.tables = address, root.rstrip("/"), tables
 
     def arrow(self, sql: str, *, events: str, limit: int) -> pa.Table:
         """The first ``limit`` rows of what ``sql`` answers over the relation ``events``, whose body reads ``stored``: all columns of all tables."""
@@ -56,7 +56,7 @@ class Remote:
         from pyspark.sql.connect import functions as f
 
         there = set(frame.columns)
-        return [f.col(name) if name in there else f.lit(None).cast(_spark_type(EVENTS.field(name).type)).alias(name) for name in self.names]
+        return [f.col(field.name) if field.name in there else f.lit(None).cast(_spark_type(field.type)).alias(field.name) for field in EVENTS]
 
     @contextmanager
     def _session(self) -> Iterator[Any]:
@@ -73,7 +73,6 @@ class Remote:
             raise Invalid(f"{self.address} does not answer as a Spark Connect server should", why=str(error).split("\n", 1)[0][:500], todo="Start it, or check the address and that it sees the tables.") from error
         finally:
             session.stop()
-
 
     def _knock(self) -> None:
         """A server that is not there is said at once: the client by itself would try for minutes."""
