@@ -63,6 +63,18 @@ class SealingKey:
         except (InvalidTag, binascii.Error, ValueError) as error:
             raise Invalid("This sealed text was changed", why="Its tag does not fit.", todo="Restore it from a backup.") from error
 
+    def seal_bytes(self, data: bytes, *, purpose: str) -> bytes:
+        """The same for bytes, without the words around it: nonce, cipher text and tag."""
+        nonce = os.urandom(_NONCE)
+        return nonce + AESGCM(self.secret).encrypt(nonce, data, purpose.encode())
+
+    def open_bytes(self, sealed: bytes, *, purpose: str) -> bytes:
+        """What ``seal_bytes`` sealed. Raises ``Invalid`` when another key did, for another purpose, or when it was changed."""
+        try:
+            return AESGCM(self.secret).decrypt(sealed[:_NONCE], sealed[_NONCE:], purpose.encode())
+        except (InvalidTag, ValueError) as error:
+            raise Invalid("These sealed bytes cannot be opened", why="Another key sealed them, or they were changed.", todo="Restore the key file from a backup.") from error
+
     def save(self, path: Path) -> None:
         """Write a new key file (mode 0600). Raises ``Conflict`` rather than overwrite one; two writers cannot both win."""
         save_new(path, f"{_SECRET}{self.id}+{urlsafe_b64encode(self.secret).decode()}\n")
