@@ -6,7 +6,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from socket import socket
+
+from tests.patience import free_port
 
 DELTA = "4.1.0"
 POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>tests</groupId><artifactId>delta</artifactId><version>1</version>
@@ -52,12 +53,6 @@ def sail(port: int) -> object:
     server = SparkConnectServer(port=port)
     server.start(background=True)
     return server
-
-
-def free_port() -> int:
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
 """A lake of its own for each test, in a small real tree of organisations, with the same three people as everywhere."""
 
 import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,7 +16,7 @@ from lianfang.commons.people import queries as people_queries
 from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.lake import actions, queries
-from lianfang.rooms.lake.actions import receiving
+from lianfang.rooms.lake.actions import listening, receiving
 from lianfang.rooms.lake.types import Question
 
 
@@ -87,6 +91,26 @@ def sysmon(n: int = 1, *, at: datetime | None = None, **more) -> dict:
         "Channel": "Microsoft-Windows-Sysmon/Operational", "EventID": 1, "Computer": f"pc-{n:02d}.harbour.example", "UtcTime": f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}",
         "Image": r"C:\Windows\System32\whoami.exe", "CommandLine": f"whoami /all {n}", "User": r"HARBOUR\li", "ProcessId": str(1000 + n), "ParentImage": r"C:\Windows\System32\cmd.exe", **more,
     }  # fmt: skip
+
+
+@contextmanager
+def doors() -> Iterator[None]:
+    """The doors of the sources, open as the ingest process opens them."""
+    stop = threading.Event()
+    with listening.open_doors(stop):
+        yield
+
+
+def dying(moment: str) -> Callable[..., Any]:
+    """``receiving.receive`` of a process that dies just ``before`` the spool has the frames, or just ``after``."""
+    real = receiving.receive
+
+    def receive(*args: Any, **more: Any) -> None:
+        if moment == "after":
+            real(*args, **more)
+        raise SystemExit
+
+    return receive
 
 
 @pytest.fixture

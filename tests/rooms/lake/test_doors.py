@@ -7,12 +7,12 @@ import socket
 import threading
 import time
 import zipfile
-from contextlib import contextmanager
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.rooms.lake.conftest import sysmon
+from tests.patience import free_port, wait_for
+from tests.rooms.lake.conftest import doors, dying, sysmon
 
 from lianfang.kernel.errors import Invalid
 from lianfang.rooms.lake import actions, models, queries
@@ -62,13 +62,6 @@ def test_a_message_that_is_too_long_is_said_and_skipped():
 # ---- sockets ---------------------------------------------------------------------------------------------------
 
 
-def wait_for(condition, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert condition()
-
-
 PADDING = b"x" * 1000
 
 
@@ -110,19 +103,6 @@ def test_udp_counts_what_it_had_to_drop():
             sender.sendto(b"<1>%d" % n, ("127.0.0.1", door.port))
     wait_for(lambda: door.dropped == 50)
     door.close()
-
-
-def free_port(kind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def doors():
-    stop = threading.Event()
-    with listening.open_doors(stop):
-        yield
 
 
 @pytest.mark.django_db(transaction=True)
@@ -229,15 +209,9 @@ def test_packed_files_are_read_once_they_rest(inbox, watch, all_events):
 def test_a_crash_while_a_part_is_received_loses_and_doubles_nothing(inbox, watch, all_events, monkeypatch, moment):
     log = inbox / "app.log"
     log.write_text(line(1) + line(2))
-    real = receiving.receive
-
-    def dying(*args, **more):
-        if moment == "after":
-            real(*args, **more)
-        raise SystemExit
 
     with monkeypatch.context() as world:
-        world.setattr(receiving, "receive", dying)
+        world.setattr(receiving, "receive", dying(moment))
         with pytest.raises(SystemExit):
             watch()
     with log.open("a") as file:

@@ -2,12 +2,11 @@
 
 import json
 import os
-import threading
 import time
-from contextlib import contextmanager
 
 import pytest
-from tests.rooms.lake.conftest import sysmon
+from tests.patience import wait_for
+from tests.rooms.lake.conftest import doors, sysmon
 
 from lianfang.rooms.lake import actions, models
 from lianfang.rooms.lake.actions import listening, receiving
@@ -15,20 +14,8 @@ from lianfang.rooms.lake.adapters import kafka
 
 confluent = pytest.importorskip("confluent_kafka")
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def wait_for(condition, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert condition()
-
-
-@contextmanager
-def doors():
-    stop = threading.Event()
-    with listening.open_doors(stop):
-        yield
+BROKER = 30.0
+"""Seconds: a broker takes longer than a socket."""
 
 
 class Cluster:
@@ -75,10 +62,10 @@ def test_messages_are_stored_once_and_their_offsets_committed_after_they_are_dur
     monkeypatch.setattr(receiving, "receive", lambda *args, **more: (real_receive(*args, **more), order.append("received"))[0])
     monkeypatch.setattr(kafka.Reader, "commit", lambda self, part: (order.append("committed"), real_commit(self, part))[1])
     with doors():
-        wait_for(lambda: "committed" in order)
+        wait_for(lambda: "committed" in order, BROKER)
         cluster.send(topic, range(21, 26))
-        wait_for(lambda: order.count("committed") >= 2)
-        wait_for(lambda: models.Source.objects.get(pk=row.pk).behind == 0)
+        wait_for(lambda: order.count("committed") >= 2, BROKER)
+        wait_for(lambda: models.Source.objects.get(pk=row.pk).behind == 0, BROKER)
     assert order == ["received", "committed"] * (len(order) // 2)
     assert stored() == 25
     assert sorted(int(event["host"][3:5]) for event in all_events()) == list(range(1, 26))
@@ -107,7 +94,7 @@ def test_a_crash_around_the_receiving_loses_and_doubles_nothing(topic, viewers, 
     cluster.send(topic, range(11, 31))
     with doors():
         wait_for(lambda: models.Position.objects.get().pending.get("end") == 30, 60)
-        wait_for(lambda: models.Source.objects.get(pk=row.pk).behind == 0)
+        wait_for(lambda: models.Source.objects.get(pk=row.pk).behind == 0, BROKER)
     assert stored() == 30
 
 
@@ -118,11 +105,11 @@ def test_a_broker_that_is_away_is_told_and_found_again(topic, viewers, monkeypat
     models.Source.objects.filter(pk=row.pk).update(address="127.0.0.1:1")
     monkeypatch.setattr(kafka, "PATIENCE", 0.5)
     with doors():
-        wait_for(lambda: "No Kafka broker answers" in models.Source.objects.get(pk=row.pk).trouble)
+        wait_for(lambda: "No Kafka broker answers" in models.Source.objects.get(pk=row.pk).trouble, BROKER)
         models.Source.objects.filter(pk=row.pk).update(address=cluster.brokers)
-        wait_for(lambda: models.Source.objects.get(pk=row.pk).trouble == "")
-        wait_for(lambda: models.Position.objects.exists())
-        wait_for(lambda: models.Source.objects.get(pk=row.pk).behind == 0)
+        wait_for(lambda: models.Source.objects.get(pk=row.pk).trouble == "", BROKER)
+        wait_for(lambda: models.Position.objects.exists(), BROKER)
+        wait_for(lambda: models.Source.objects.get(pk=row.pk).behind == 0, BROKER)
     assert stored() == 3
 
 
@@ -133,11 +120,11 @@ def test_a_full_spool_holds_the_topic_back(topic, viewers, monkeypatch):
     limit = receiving.spool().limit
     monkeypatch.setattr(receiving.spool(), "limit", 10)
     with doors():
-        wait_for(lambda: models.Position.objects.exists())
+        wait_for(lambda: models.Position.objects.exists(), BROKER)
         time.sleep(1.5)
         assert models.Source.objects.get(pk=row.pk).trouble == ""
         monkeypatch.setattr(receiving.spool(), "limit", limit)
-        wait_for(lambda: models.Source.objects.get(pk=row.pk).behind == 0)
+        wait_for(lambda: models.Source.objects.get(pk=row.pk).behind == 0, BROKER)
     assert stored() == 5
 
 
@@ -149,7 +136,7 @@ def test_a_node_without_the_library_says_how_to_get_it(topic, viewers, monkeypat
 
     monkeypatch.setattr(kafka, "import_module", missing)
     with doors():
-        wait_for(lambda: "uv sync --extra kafka" in models.Source.objects.get().trouble)
+        wait_for(lambda: "uv sync --extra kafka" in models.Source.objects.get().trouble, BROKER)
 
 
 class SimpleBrokers:

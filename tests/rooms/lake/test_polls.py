@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tests.rooms.lake.conftest import sysmon
-from tests.rooms.lake.test_tls import doors, wait_for
+from tests.patience import wait_for
+from tests.rooms.lake.conftest import doors, dying, sysmon
 
 from lianfang.kernel.errors import Conflict, Invalid
 from lianfang.rooms.lake import actions, models
@@ -177,15 +177,10 @@ def test_who_wants_to_be_left_alone_is_and_it_is_told(api, viewers):
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_crash_while_a_page_is_received_loses_and_doubles_nothing(api, asked, monkeypatch, moment):
     api.answer = lambda path, query, headers: (200, {}, rows(1, 2))
-    look, real = asked(), receiving.receive
-
-    def dying(*args, **more):
-        if moment == "after":
-            real(*args, **more)
-        raise SystemExit
+    look = asked()
 
     with monkeypatch.context() as world:
-        world.setattr(receiving, "receive", dying)
+        world.setattr(receiving, "receive", dying(moment))
         with pytest.raises(SystemExit):
             look()
     api.answer = lambda path, query, headers: (200, {}, rows(1, 2, 3))

@@ -2,13 +2,14 @@
 
 import os
 import sqlite3
-import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.patience import wait_for
+from tests.rooms.lake.conftest import doors, dying
 
 from lianfang.kernel.errors import Invalid
 from lianfang.rooms.lake import actions, models
@@ -106,13 +107,6 @@ def stored() -> int:
     return models.Source.objects.get(name="app").events
 
 
-def wait_for(condition, seconds=15.0):
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert condition()
-
-
 @pytest.mark.django_db(transaction=True)
 def test_rows_that_share_the_watermark_are_taken_once_also_when_they_come_late(other, viewers, client, users):
     add(other, *((n, "2026-11-21 08:00:00", f"row {n}") for n in range(1, 8)))
@@ -151,16 +145,11 @@ def test_a_number_is_a_watermark_and_the_beginning_may_be_now(other, viewers):
 @pytest.mark.parametrize("moment", ["before", "after", "noted"])
 def test_a_crash_while_a_page_is_received_loses_and_doubles_nothing(other, viewers, monkeypatch, moment):
     add(other, *((n, "2026-11-21 08:00:00", f"row {n}") for n in range(1, 3)))
-    row, real = made(other, viewers), receiving.receive
-
-    def dying(*args, **more):
-        if moment == "after":
-            real(*args, **more)
-        raise SystemExit
+    row = made(other, viewers)
 
     with reading(row) as place:
         with monkeypatch.context() as world:
-            world.setattr(receiving, "receive", dying)
+            world.setattr(receiving, "receive", dying(moment))
             with pytest.raises(SystemExit):
                 place.look()
         add(other, *((n, "2026-11-21 08:00:00", f"row {n}") for n in range(10, 15)))  # the page is another one now
@@ -171,15 +160,13 @@ def test_a_crash_while_a_page_is_received_loses_and_doubles_nothing(other, viewe
 
 @pytest.mark.django_db(transaction=True)
 def test_the_ingest_process_reads_tells_trouble_and_stops(other, viewers):
-    from tests.rooms.lake.test_tls import doors
-
     add(other, *((n, f"2026-11-21 08:00:{n:02d}", f"row {n}") for n in range(1, 30)))
     row = made(other, viewers, every=1)
     with doors():
-        wait_for(lambda: models.Position.objects.filter(pending={}).exclude(value={}).exists())
-        wait_for(lambda: stored() == 29)
+        wait_for(lambda: models.Position.objects.filter(pending={}).exclude(value={}).exists(), 15)
+        wait_for(lambda: stored() == 29, 15)
         other.run("DROP TABLE log")
-        wait_for(lambda: "The database refuses" in models.Source.objects.get(pk=row.pk).trouble)
+        wait_for(lambda: "The database refuses" in models.Source.objects.get(pk=row.pk).trouble, 15)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -4,38 +4,18 @@ import re
 import socket
 import ssl
 import subprocess
-import threading
 import time
 from contextlib import contextmanager
 
 import pytest
+from tests.patience import free_port, wait_for
+from tests.rooms.lake.conftest import doors
 
 from lianfang.kernel.errors import Invalid
 from lianfang.rooms.lake import actions, models
-from lianfang.rooms.lake.actions import listening
 from lianfang.rooms.lake.adapters.syslog import certificates, listeners
 
 LINE = b"<38>Nov 20 08:00:00 app-01 sshd[812]: Failed password for root from 203.0.113.77 port 4022%d ssh2"
-
-
-def wait_for(condition, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert condition()
-
-
-@contextmanager
-def doors():
-    stop = threading.Event()
-    with listening.open_doors(stop):
-        yield
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def openssl(*arguments):
