@@ -105,3 +105,9 @@ def test_scope_is_territory_or_industry():
 def test_labels_are_ordered():
     assert Severity.of_sigma("critical") > Severity.of_sigma("high") > Severity.of_sigma(None)
     assert [level.rank for level in TLP] == [0, 1, 2, 3, 4]
+
+
+def test_a_fault_reads_as_sentences_whatever_its_parts_end_with():
+    assert str(Invalid("The port is taken", why="Another source listens there.", todo="Choose another")) == "The port is taken. Another source listens there. Choose another"
+    assert str(Invalid("端口被占用", why="另一日志源正在监听", todo="请换一个。")) == "端口被占用。另一日志源正在监听。请换一个。"
+    assert str(Invalid("Too late")) == "Too late"

@@ -25,7 +25,22 @@ class Fault(Exception):
         return {"error": self.code, "what": self.what, "why": self.why, "todo": self.todo, "retry": self.retry, "details": self.details}
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.what, self.why, self.todo) if part)
+        return sentences(self.what, self.why, self.todo)
+
+
+def sentences(*parts: str) -> str:
+    """Parts joined so that each reads as a sentence of its own; empty ones are left out, what ends a sentence already is kept.
+
+    >>> sentences("The port is taken", "", "Choose another."), sentences("端口被占用", "换一个端口。")
+    ('The port is taken. Choose another.', '端口被占用。换一个端口。')
+    """
+    said = [part.strip() for part in parts if part.strip()]
+    ended = [part if part[-1] in _ENDS else part + ("。" if part[-1] > "\u2e7f" else ".") for part in said[:-1]] + said[-1:]
+    return "".join(part if part[-1] in _WIDE or part is ended[-1] else part + " " for part in ended)
+
+
+_WIDE = "。！？：；…"
+_ENDS = ".!?:;" + _WIDE
 
 
 class Refused(Fault):

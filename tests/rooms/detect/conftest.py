@@ -7,10 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from lianfang.commons.people import actions as people
-from lianfang.commons.people import models as people_models
-from lianfang.commons.people import queries as people_queries
-from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.lake.types import Batch
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -65,12 +61,14 @@ level: high
 UID = {name: f"6b7a1c1e-7b2e-4a58-9d0e-00000000000{n}" for n, name in enumerate(("whoami", "dump", "ssh", "broken"), 1)}
 
 
+@pytest.fixture
+def role():
+    return "operator"
+
+
 @pytest.fixture(autouse=True)
-def _home(settings, tmp_path):
-    settings.HOME = tmp_path / "home"
-    settings.HOME.mkdir()
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    people_queries.forget_keys()
+def _home(home):
+    pass
 
 
 @pytest.fixture
@@ -90,37 +88,6 @@ def pack(tmp_path):
     for name, text in (("windows/whoami.yml", WHOAMI), ("windows/dump.yml", DUMP), ("linux/ssh.yml", SSH), ("windows/broken.yml", BROKEN)):
         write(name, text)
     return SimpleNamespace(folder=folder, write=write)
-
-
-@pytest.fixture
-def organisations(db):
-    """east ⊃ harbour; west ⊃ mill."""
-    people.found("Sector centre")
-    root = people_models.Organisation.objects.get(parent=None)
-
-    def below(name, parent):
-        return people.create_organisation(name, parent=parent, actor=SYSTEM)
-
-    east, west = below("east", root.pk), below("west", root.pk)
-    return SimpleNamespace(root=root, east=east, west=west, harbour=below("harbour", east.id), mill=below("mill", west.id))
-
-
-@pytest.fixture
-def three(organisations):
-    """A member of the organisation, a colleague from the unit above, an outsider: users, each with the role given."""
-
-    def person(name, organisation, role="operator"):
-        made = people.create_user(name, name=name.title(), organisation=organisation.id, actor=SYSTEM).person
-        people.grant(made.id, role=role, over=organisation.id, axis="territory", actor=SYSTEM)
-        user = people_models.User.objects.get(pk=made.id)
-        user.set_password("Sunny-Harbour-42")
-        user.must_change_password = False
-        user.save()
-        return user
-
-    users = SimpleNamespace(member=person("member", organisations.harbour), colleague=person("colleague", organisations.east), outsider=person("outsider", organisations.mill))
-    views = SimpleNamespace(**{name: people_queries.viewer_of(user) for name, user in vars(users).items()})
-    return SimpleNamespace(users=users, viewers=views, person=person)
 
 
 def windows(image, command="", *, host="ws-1", minutes=0.0, user="li"):

@@ -5,14 +5,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from lianfang.commons.people import actions as people_actions
-from lianfang.commons.people import models as people_models
-from lianfang.commons.people import queries as people_queries
 from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.lake import actions, queries
@@ -21,48 +17,16 @@ from lianfang.rooms.lake.types import Question
 
 
 @pytest.fixture
-def home(settings, tmp_path):
-    """A node's folder of its own."""
-    settings.HOME = tmp_path
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    people_queries.forget_keys()
+def role():
+    return "administrator"
+
+
+@pytest.fixture
+def home(home):
+    """A node's folder of its own, and doors that are not open yet."""
     receiving.forget_doors()
-    yield tmp_path
+    yield home
     receiving.seal()
-
-
-@pytest.fixture
-def tree(db, home):
-    """centre ⊃ (east ⊃ harbour, west ⊃ mill)."""
-    people_actions.found("Sector centre")
-    root = people_models.Organisation.objects.get(parent=None)
-
-    def below(name, parent):
-        return people_actions.create_organisation(name, parent=parent, actor=SYSTEM).id
-
-    east, west = below("east", root.pk), below("west", root.pk)
-    return SimpleNamespace(root=str(root.pk), east=east, west=west, harbour=below("harbour", east), mill=below("mill", west))
-
-
-@pytest.fixture
-def users(tree):
-    """A member of the organisation, a colleague from the unit above, an outsider who may see nothing of it."""
-
-    def make(name, organisation, role="administrator"):
-        person = people_actions.create_user(name, name=name.title(), organisation=organisation, actor=SYSTEM).person
-        people_actions.grant(person.id, role=role, over=organisation, actor=SYSTEM)
-        user = people_models.User.objects.get(pk=person.id)
-        user.must_change_password = False
-        user.save()
-        return user
-
-    return SimpleNamespace(member=make("member", tree.harbour), colleague=make("colleague", tree.east), outsider=make("outsider", tree.mill))
-
-
-@pytest.fixture
-def viewers(users):
-    """The same three as viewers."""
-    return SimpleNamespace(**{name: people_queries.viewer_of(user) for name, user in vars(users).items()})
 
 
 @pytest.fixture

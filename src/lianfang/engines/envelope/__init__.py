@@ -1,14 +1,18 @@
-"""Signed messages that other people's tools can check (canonical JSON, Ed25519 keys, signed notes, checkpoints, proof files), and secrets sealed at rest.
+"""Signed messages that other people's tools can check (canonical JSON, Ed25519 keys, signed notes, checkpoints, proof files), and secrets sealed at rest; certificates that sign themselves.
 
 In: plain values, texts and keys. Out: bytes and texts in the published formats (RFC 8785; C2SP signed-note,
 tlog-checkpoint, tlog-proof), and the verdict on such texts from others.
 """
 
 from lianfang.engines.envelope.canonical import canonical, canonical_plain
+from lianfang.engines.envelope.certificates import self_signed
 from lianfang.engines.envelope.checkpoints import Checkpoint, ProofFile
 from lianfang.engines.envelope.ciphers import Steady, block_cipher, derived
 from lianfang.engines.envelope.keys import SigningKey, VerifyKey, key_name
 from lianfang.engines.envelope.notes import open_note, sign_note
 from lianfang.engines.envelope.sealing import SealingKey, is_sealed
 
-__all__ = ["Checkpoint", "ProofFile", "SealingKey", "SigningKey", "Steady", "VerifyKey", "block_cipher", "canonical", "canonical_plain", "derived", "is_sealed", "key_name", "open_note", "sign_note"]
+__all__ = [
+    "Checkpoint", "ProofFile", "SealingKey", "SigningKey", "Steady", "VerifyKey", "block_cipher", "canonical", "canonical_plain", "derived", "is_sealed", "key_name", "open_note", "self_signed",
+    "sign_note",
+]  # fmt: skip

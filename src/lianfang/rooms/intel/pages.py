@@ -22,7 +22,7 @@ from lianfang.commons.frame.pages import Found, Nav, finder, page, show, unchang
 from lianfang.commons.frame.sheets import Column, Filter, Sheet, SheetForm, Verb
 from lianfang.engines.schema import observables
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Fault, Invalid
+from lianfang.kernel.errors import Fault, Invalid, sentences
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.intel import actions, models, queries
 from lianfang.rooms.intel.queries import intakes, reading
@@ -40,7 +40,7 @@ ROLES = (
 
 def _said(fault: Fault | None) -> str:
     """A fault in the reader's language, as far as its sentences are in the catalogue."""
-    return " ".join(gettext(part) for part in (fault.what, fault.why, fault.todo) if part) if fault else ""
+    return sentences(*(gettext(part) if part else "" for part in (fault.what, fault.why, fault.todo))) if fault else ""
 
 
 def _linked(about: Any, name: str, words: Any) -> Any:

@@ -27,7 +27,7 @@ from lianfang.commons.frame.sheets import forms, moves, tables
 from lianfang.commons.frame.sheets.declare import Sheet
 from lianfang.commons.frame.sheets.views import address, partial_view
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Fault, Invalid
+from lianfang.kernel.errors import Fault, Invalid, sentences
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import Viewer
 
@@ -257,7 +257,7 @@ class Reader:
         """A fault's reasons beside the headings they mean."""
         headings = {self.names[heading.casefold()]: heading for heading in cells or () if heading.casefold() in self.names}
         if not isinstance(fault, Invalid) or not fault.details:
-            return {headings.get("id", ""): [f"{gettext(str(fault.what))} {gettext(str(fault.why)) if fault.why else ''}".strip()]}
+            return {headings.get("id", ""): [sentences(gettext(str(fault.what)), gettext(str(fault.why)) if fault.why else "")]}
         found: dict[str, list[str]] = {}
         for name, reasons in fault.details.items():
             field = self.form.get(name)

@@ -17,7 +17,7 @@ from lianfang.commons.frame import journal
 from lianfang.commons.frame.scoped import Scoped, whose
 from lianfang.commons.frame.sheets import differences
 from lianfang.commons.frame.sheets.declare import Row, Sheet, Verb
-from lianfang.kernel.errors import Conflict, Fault, Missing
+from lianfang.kernel.errors import Conflict, Fault, Missing, sentences
 from lianfang.kernel.viewer import Viewer
 
 
@@ -83,7 +83,7 @@ def apply_to_all(sheet: Sheet, verb: Verb | None, rows: Sequence[Row], *, actor:
                 apply(sheet, verb, row, actor=actor)
             done += 1
         except Fault as fault:
-            refused.append(f"{row}: {gettext(str(fault.what))} {gettext(str(fault.why)) if fault.why else ''}".strip())
+            refused.append(f"{row}: {sentences(gettext(str(fault.what)), gettext(str(fault.why)) if fault.why else '')}")
     return done, refused
 
 

@@ -7,6 +7,7 @@ when a source of the kind is first opened.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -21,6 +22,7 @@ from lianfang.rooms.lake.actions import secrets
 from lianfang.rooms.lake.types import Begin, Kind
 
 if TYPE_CHECKING:
+    from lianfang.rooms.lake.adapters import Page
     from lianfang.rooms.lake.adapters.database import Table
     from lianfang.rooms.lake.adapters.poll import Poll
 
@@ -128,21 +130,18 @@ def try_database(row: models.Source) -> str:
     """Whether the table can be read."""
     from lianfang.rooms.lake.adapters.database import Table
 
-    reader = Table(replace(_table(row), first=True), page=TRIED)
-    try:
-        found = reader.page({})
-    finally:
-        reader.close()
+    found = _first_page(Table(replace(_table(row), first=True), page=TRIED))
     words = gettext("The table can be read: at least %d rows.") if found.more else gettext("The table can be read: %d rows.")
     return words % len(found.frames)
 
 
 def try_poll(row: models.Source) -> str:
     """Whether the address answers with records."""
-    reader = poll(row)
-    try:
-        found = reader.page({})
-    finally:
-        reader.close()
+    found = _first_page(poll(row))
     words = gettext("The address answers: %d records on the first page, and there are more.") if found.more else gettext("The address answers: %d records.")
     return words % len(found.frames)
+
+
+def _first_page(reader: Table | Poll) -> Page:
+    with closing(reader):
+        return reader.page({})

@@ -102,7 +102,7 @@ def decide(request: HttpRequest, pk: UUID, verb: str) -> HttpResponse:
     except Fault as fault:
         if fault.status in (403, 404):
             raise
-        messages.error(request, " ".join(part for part in (fault.what + ".", fault.why, fault.todo) if part))
+        messages.error(request, str(fault))
     else:
         messages.success(request, str(SAID[verb]))
     return HttpResponseRedirect(reverse("respond:alert", kwargs={"pk": pk}))

@@ -1,7 +1,7 @@
 """The certificate with which the node's syslog port shows itself, and whom it lets in.
 
 In: two files named by ``LIANFANG_TLS_CERTIFICATE`` and ``LIANFANG_TLS_KEY`` (PEM); without them a certificate that signs
-itself, made once by the machine's ``openssl`` in ``keys/`` of the node's home. Out: a context for the listener.
+itself, made once in ``keys/`` of the node's home. Out: a context for the listener.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import shutil
 import socket
 import ssl
-import subprocess
 from hashlib import sha256
 from pathlib import Path
 
-from lianfang.kernel.errors import Conflict, Invalid, Missing
+from lianfang.engines.envelope import self_signed
+from lianfang.kernel.errors import Invalid, Missing
 
 DAYS = 3650
 
@@ -76,21 +75,15 @@ def _first(text: str) -> str:
 
 def _make(keys: Path, certificate: Path, key: Path) -> None:
     """One process makes them; others wait and find them. The key is there before the certificate that tells of it."""
-    program = shutil.which("openssl")
-    if program is None:
-        raise Conflict("The node has no certificate for syslog", why="None is set, and the program openssl is not here to make one.", todo="Set LIANFANG_TLS_CERTIFICATE and LIANFANG_TLS_KEY, or install openssl.")
     keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (keys / "syslog.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if certificate.exists() and key.exists():
             return
-        drafts = key.with_suffix(".key.draft"), certificate.with_suffix(".crt.draft")
-        os.close(os.open(drafts[0], os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
-        host = re.sub(r"[^\w.-]", "-", socket.gethostname())[:60]
-        names = f"subjectAltName=DNS:{host},DNS:localhost,IP:127.0.0.1"
-        command = [program, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-sha256", "-days", str(DAYS), "-subj", f"/CN={host}", "-addext", names, "-keyout", str(drafts[0]), "-out", str(drafts[1])]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        if done.returncode:
-            raise Conflict("The node could not make its certificate for syslog", why=done.stderr[-300:], todo="Set LIANFANG_TLS_CERTIFICATE and LIANFANG_TLS_KEY.")
-        drafts[0].rename(key)
-        drafts[1].rename(certificate)
+        host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:60]
+        shown, secret = self_signed([host, "localhost"], ["127.0.0.1"], days=DAYS)
+        for path, text, mode in ((key, secret, 0o600), (certificate, shown, 0o644)):
+            draft = path.with_name(f"{path.name}.draft")
+            with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode), "wb") as file:
+                file.write(text)
+            draft.rename(path)
