@@ -2,6 +2,7 @@
 
 import json
 import random
+from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -9,9 +10,8 @@ from tests.rooms.lake.conftest import sysmon
 
 from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.ledger.models import Record
-from lianfang.commons.people import actions as people_actions
-from lianfang.commons.people import models as people_models
 from lianfang.commons.people import queries as people
+from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Refused
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.lake import actions, models, queries
@@ -34,15 +34,10 @@ def browser(client, users):
 
 
 @pytest.fixture
-def analyst(tree, users):
+def analyst(tree, users, make_person):
     """A colleague of the member who may see data up to level 2."""
-    person = people_actions.create_user("analyst", name="Analyst", organisation=tree.harbour, actor=SYSTEM).person
-    people_actions.grant(person.id, role="analyst", over=tree.harbour, actor=SYSTEM)
-    user = people_models.User.objects.get(pk=person.id)
-    user.must_change_password = False
-    user.save()
-    users.analyst = user
-    return user
+    users.analyst = make_person("analyst", tree.harbour, "analyst")
+    return users.analyst
 
 
 @pytest.fixture
@@ -199,6 +194,13 @@ def test_the_same_query_by_two_roles_shows_it_clear_or_masked(closed, browser):
     assert (one["user"], one["raw"]) == ("u●●●", "●●●")
 
 
+def test_looking_back_for_many_values_a_closed_column_closes_itself_alone(closed, analyst, viewers):
+    low, span = people.viewer_of(analyst), {"since": clock.now() - timedelta(hours=1), "until": clock.now() + timedelta(minutes=5)}
+    assert [one.value for one in queries.seen([r"C:\tools\t1.exe"], "process", viewer=low, **span)] == [r"C:\tools\t1.exe"]
+    assert queries.seen(["user1"], "user", viewer=low, **span) == []
+    assert [one.value for one in queries.seen(["user1"], "user", viewer=viewers.member, **span)] == ["user1"]
+
+
 def test_before_the_review_nothing_is_hidden_and_lowering_opens_again(plain, browser, analyst, client):
     looked(browser("member"), what="events")
     assert len(answers(browser("analyst"))[3]) == 1
@@ -208,13 +210,12 @@ def test_before_the_review_nothing_is_hidden_and_lowering_opens_again(plain, bro
     assert len(answers(browser("analyst"))[3]) == 1
 
 
-def test_a_grade_binds_the_rows_of_its_own_organisation(closed, viewers, put, tree):
+def test_a_grade_binds_the_rows_of_its_own_organisation(closed, viewers, put, tree, make_person):
     """West's events are not hidden by what harbour decided."""
     actions.create_source("west", codec="json", actor=viewers.outsider)
     put(sysmon(9, User=r"MILL\guest"), source="west", actor=viewers.outsider)
-    low = people_actions.create_user("low", name="Low", organisation=tree.root, actor=SYSTEM).person
-    people_actions.grant(low.id, role="analyst", over=tree.root, actor=SYSTEM)
-    rows = queries.sql('SELECT "user" FROM events WHERE "user" IS NOT NULL', viewer=people.viewer_of(people_models.User.objects.get(pk=low.id))).rows
+    low = make_person("low", tree.root, "analyst")
+    rows = queries.sql('SELECT "user" FROM events WHERE "user" IS NOT NULL', viewer=people.viewer_of(low)).rows
     assert rows == (("guest",),)
 
 
