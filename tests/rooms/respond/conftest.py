@@ -34,7 +34,7 @@ def found(organisations):
             minute, rule, host, more = (*one, {})[:4] if len(one) < 4 else one
             first = NOON + timedelta(minutes=minute)
             values = {
-                "key": f"{ref}-{at}", "batch": ref, "rule_uid": rule, "title": f"Rule {rule}", "title_zh": f"规则 {rule}", "author": f"Author of {rule}", "severity": 3, "status": "stable", "host": host,
+                "key": f"{ref}-{at}", "batch": ref, "rule_uid": rule, "title": f"Rule {rule}", "title_zh": f"规则 {rule}", "author": f"Author of {rule}", "severity": 3, "level": 1, "status": "stable", "host": host,
                 "source": source, "source_name": source, "window": first, "first": first, "last": first, "count": 1, "events": [f"{ref}-{at}"], "territory": organisations.harbour.territory if territory is None else territory,
             }  # fmt: skip
             detect.Finding.objects.create(**values | more)

@@ -4,7 +4,7 @@ In: columns of events, or a label and an audience. Out: a level for each row, ma
 """
 
 from lianfang.engines.policy.levels import BASELINE, LevelRule, classify, load, reasons
-from lianfang.engines.policy.masks import mask
+from lianfang.engines.policy.masks import HIDDEN, mask
 from lianfang.engines.policy.travel import Audience, Decision, Label, may_travel
 
-__all__ = ["BASELINE", "Audience", "Decision", "Label", "LevelRule", "classify", "load", "mask", "may_travel", "reasons"]
+__all__ = ["BASELINE", "HIDDEN", "Audience", "Decision", "Label", "LevelRule", "classify", "load", "mask", "may_travel", "reasons"]

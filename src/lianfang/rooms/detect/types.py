@@ -18,6 +18,18 @@ WINDOW = timedelta(minutes=15)
 KEPT_EVENTS = 50
 """How many event ids a finding names; the rest are reachable in the lake by the column ``rules``."""
 
+ENTITIES: dict[str, tuple[str, ...]] = {
+    "ips": ("ips",),
+    "users": ("user", "actor_user"),
+    "hosts": ("host", "src_host", "dst_host"),
+    "processes": ("process",),
+    "files": ("file",),
+    "hashes": ("hashes",),
+    "domains": ("domains",),
+    "urls": ("url",),
+}
+"""Kinds of things that take part in a finding, and the columns of events that tell them."""
+
 IOC = "ioc:"
 """How the uid of a watch-list hit begins: ``ioc:<kind>:<value>``."""
 
@@ -109,6 +121,7 @@ class FindingLine:
     count: int
     events: tuple[str, ...]
     entities: dict[str, list[str]]
+    level: int | None
     backfilled: bool
     sample: bool
 

@@ -26,7 +26,7 @@ class Given(Schema):
 def whole(request: HttpRequest, pk: UUID) -> dict[str, Any]:
     viewer = request.viewer  # type: ignore[attr-defined]
     row = queries.alert(pk, viewer)
-    line = asdict(row.line()) | {"entities": row.entities, "events": row.events, "licence": row.licence}
+    line = asdict(row.line()) | {"entities": queries.took_part(row, viewer), "events": row.events, "licence": row.licence}
     line["reasons"] = [asdict(reason) | {"title": reason.title, "words": reason.words} for reason in row.why]
     line["comments"] = [{"author": comment.author_name, "text": comment.text, "written": comment.written} for comment in row.comments.all()]
     line["timeline"] = [{"time": entry.time, "verb": entry.verb, "actor": entry.actor_name, "detail": dict(entry.detail)} for entry in done(row, viewer)]

@@ -13,27 +13,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from lianfang.rooms.detect.types import KEPT_EVENTS, WINDOW
+from lianfang.kernel.labels import DataLevel
+from lianfang.rooms.detect.types import ENTITIES, KEPT_EVENTS, WINDOW
 
 KEPT_VALUES = 20
 HOSTS_PER_RULE = 200
 """Beyond so many hosts in one batch, what a rule finds on further hosts folds into one finding without a host."""
 
-_ENTITIES: dict[str, tuple[str, ...]] = {
-    "ips": ("ips",),
-    "users": ("user", "actor_user"),
-    "hosts": ("host", "src_host", "dst_host"),
-    "processes": ("process",),
-    "files": ("file",),
-    "hashes": ("hashes",),
-    "domains": ("domains",),
-    "urls": ("url",),
-}
-
 
 @dataclass(slots=True)
 class Fold:
-    """What one rule found on one host in one window of one batch."""
+    """What one rule found on one host in one window of one batch. ``level``: the highest data level of its events."""
 
     rule_uid: str
     host: str
@@ -43,6 +33,7 @@ class Fold:
     first: datetime
     last: datetime
     user: str = ""
+    level: int = 0
     count: int = 0
     events: list[str] = field(default_factory=list)
     entities: dict[str, dict[str, None]] = field(default_factory=dict)
@@ -93,6 +84,7 @@ class Folder:
         fold = self.folds.get(key := (uid, host, territory, window))
         if fold is None:
             fold = self.folds[key] = Fold(uid, host, territory, self._text("industry", row), window, moment, moment, self._text("user", row) or self._text("actor_user", row))
+        fold.level = max(fold.level, self._at("level", row) or DataLevel.L4)
         fold.first, fold.last = min(fold.first, moment), max(fold.last, moment)
         if len(fold.events) < KEPT_EVENTS:
             fold.events.append(self._text("event_id", row))
@@ -100,7 +92,7 @@ class Folder:
         return fold
 
     def _remember(self, fold: Fold, row: int) -> None:
-        for kind, names in _ENTITIES.items():
+        for kind, names in ENTITIES.items():
             kept = fold.entities.setdefault(kind, {})
             for name in names:
                 value = self._at(name, row)

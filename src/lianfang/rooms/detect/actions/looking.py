@@ -34,7 +34,7 @@ PAGE = 5_000
 SLICE = timedelta(hours=1)
 FARTHEST = timedelta(days=400)
 WATCHLIST = "watchlist"
-_COLUMNS = ("event_id", "time", "source", "territory", "industry", "host", "user", "actor_user", "src_host", "dst_host", "process", "file", "url", "ips", "hashes", "domains", "rules", "raw")
+_COLUMNS = ("event_id", "time", "source", "territory", "industry", "level", "host", "user", "actor_user", "src_host", "dst_host", "process", "file", "url", "ips", "hashes", "domains", "rules", "raw")
 
 Tell = Callable[[float, str], None]
 Event = dict[str, Any]

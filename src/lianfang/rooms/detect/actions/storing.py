@@ -58,7 +58,7 @@ def _finding(fold: folding.Fold, said: dict[str, Any], about: dict[str, Any]) ->
     kind = "ioc" if fold.rule_uid.startswith(IOC) else "sigma"
     copied = {"title": fold.rule_uid, "severity": Severity.MEDIUM} | said
     return models.Finding(
-        key=fold.key(about["batch"]), kind=kind, rule_uid=fold.rule_uid[:190], territory=fold.territory, industry=fold.industry, host=fold.host, user=fold.user,
+        key=fold.key(about["batch"]), kind=kind, rule_uid=fold.rule_uid[:190], territory=fold.territory, industry=fold.industry, host=fold.host, user=fold.user, level=fold.level,
         window=fold.window, first=fold.first, last=fold.last, count=fold.count, events=fold.events, entities=fold.plain_entities(), **copied, **about,
     )  # fmt: skip
 

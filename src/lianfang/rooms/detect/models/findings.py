@@ -30,6 +30,7 @@ class Finding(Scoped):
     alarm = models.CharField(_("alarm type"), max_length=40, default="", editable=False)
     host = models.CharField(_("host"), max_length=190, default="", editable=False)
     user = models.CharField(_("user"), max_length=190, default="", editable=False)
+    level = models.PositiveSmallIntegerField(_("data level"), null=True, editable=False)
     source = models.CharField(_("source"), max_length=80, default="", db_index=True, editable=False)
     source_name = models.CharField(_("source"), max_length=120, default="", editable=False)
     sample = models.BooleanField(_("sample data"), default=False, editable=False)

@@ -10,7 +10,7 @@ from lianfang.commons.frame.pages import Nav
 from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Sheet, register
 from lianfang.commons.people import queries as people
 from lianfang.kernel.viewer import Viewer
-from lianfang.rooms.detect import models
+from lianfang.rooms.detect import models, queries
 from lianfang.rooms.detect.queries import framework
 from lianfang.rooms.lake import queries as lake
 
@@ -37,7 +37,7 @@ FINDINGS = register(
             Column("title", _("Finding"), value=str, sort="title"),
             Column("severity", cell="severity"),
             "host",
-            "user",
+            Column("user", value=lambda row: row.named, sort="named"),
             Column("count", cell="number"),
             Column("alarm", _("Alarm type"), value=lambda row: framework.alarm_name(row.alarm), sort="alarm"),
             "techniques",
@@ -64,11 +64,12 @@ FINDINGS = register(
             Filter("backfilled"),
             Filter("rule", _("Rule"), kind="text", lookup="rule_uid"),
         ),
-        search=("title", "title_zh", "host", "user"),
+        search=("title", "title_zh", "host", "named"),
         create=False,
         change=False,
         remove=False,
         found=False,
+        rows=queries.finding_rows,
         poll=10,
     )
 )

@@ -6,18 +6,22 @@ Rules belong to the node: whoever may see rules sees all of them. Findings belon
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from django.db.models import Count, Max, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Case, Count, F, Max, OuterRef, QuerySet, Subquery, Sum, Value, When
+from django.db.models.functions import Concat, Left
 
+from lianfang.engines.policy import HIDDEN
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Missing
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.queries import reading
-from lianfang.rooms.detect.types import FindingLine, Health, PackLine, Problem, RuleLine
+from lianfang.rooms.detect.types import ENTITIES, FindingLine, Health, PackLine, Problem, RuleLine
+from lianfang.rooms.lake import queries as lake
 
 # ---- rules -----------------------------------------------------------------------------------------------------
 
@@ -108,14 +112,32 @@ def findings_of(batch: str) -> list[FindingLine]:
     return [finding_line(row) for row in models.Finding.objects.filter(batch=batch).order_by("first", "id")]
 
 
+def finding_rows(viewer: Viewer) -> QuerySet[models.Finding]:
+    """The findings in a viewer's scope; ``named`` is the user as the lake would show them to this viewer."""
+    shown = lake.veil(viewer).shown("user", "actor_user")
+    masked = Case(When(user="", then=Value("")), When(shown, then=F("user")), default=Concat(Left("user", 1), Value(HIDDEN))) if shown is not None else F("user")
+    return models.Finding.objects.seen_by(viewer).annotate(named=masked)
+
+
+def entities_of(copied: dict[str, list[str]], *, host: str, level: int | None, territory: str, viewer: Viewer) -> dict[str, list[str]]:
+    """What took part in a finding or an alert, by kind: what the viewer may not read in the events is masked here too. The host itself stays, as it does there."""
+    veil, found = lake.veil(viewer), {}
+    for kind, values in copied.items():
+        names = ENTITIES.get(kind, (kind,))
+        hidden = veil.hides(*names, level=level, territory=territory)
+        found[kind] = list(dict.fromkeys(lake.masked(names[-1], one) if hidden and one != host else one for one in values))
+    return found
+
+
 def findings(ids: Iterable[Any], viewer: Viewer) -> list[FindingLine]:
     """The findings with these ids, as far as the viewer sees them; the earliest first."""
-    return [finding_line(row) for row in models.Finding.objects.seen_by(viewer).filter(pk__in=list(ids)).order_by("first", "id")]
+    rows = finding_rows(viewer).filter(pk__in=list(ids)).order_by("first", "id")
+    return [replace(finding_line(row), user=row.named, entities=entities_of(row.entities, host=row.host, level=row.level, territory=row.territory, viewer=viewer)) for row in rows]
 
 
 def finding_line(row: models.Finding) -> FindingLine:
     """A row as a value."""
-    same = ("batch", "organisation", "territory", "industry", "kind", "rule_uid", "title", "title_zh", "severity", "status", "author", "licence", "alarm", "host", "user", "source", "source_name", "first", "last", "count", "entities", "backfilled", "sample")
+    same = ("batch", "organisation", "territory", "industry", "kind", "rule_uid", "title", "title_zh", "severity", "status", "author", "licence", "alarm", "host", "user", "source", "source_name", "first", "last", "count", "entities", "level", "backfilled", "sample")
     return FindingLine(id=str(row.pk), techniques=tuple(row.techniques), tactics=tuple(row.tactics), events=tuple(row.events), **{name: getattr(row, name) for name in same})
 
 

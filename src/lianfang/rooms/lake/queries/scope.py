@@ -11,11 +11,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from django.conf import settings
+from django.db.models import Q
 
 from lianfang.engines import policy
 from lianfang.engines.columns.query import Query
@@ -115,18 +117,45 @@ def readable(viewer: Viewer, column: str = "", shut: Closed | None = None) -> st
     return " AND ".join(below)
 
 
-NAMES, ADDRESSES = ("user", "actor_user", "src_host", "dst_host", "domain"), ("src_ip", "dst_ip", "host_ip")
+NAMES, ADDRESSES = ("user", "actor_user", "src_host", "dst_host", "domain", "domains"), ("src_ip", "dst_ip", "host_ip", "ips")
 
 
-def veiled(row: dict[str, Any], viewer: Viewer, shut: Closed) -> dict[str, Any]:
-    """A row as this viewer may see it: what is above their clearance is masked so far that only a repetition can be told. ``shut``: from ``closed``."""
-    hidden = (row.get("level") or DataLevel.L4) > viewer.clearance
-    path = row.get("territory") or ""
-    names = {name for name in row if name not in OPEN and (hidden or path.startswith(tuple(shut.get(name, ()))))}
-    return {**{name: _veil(name, value) if name in names else value for name, value in row.items()}, "masked": bool(names)}
+@dataclass(frozen=True, slots=True)
+class Veil:
+    """What a viewer may see of an event, also of values that other rooms copied out of it. ``shut``: from ``closed``."""
+
+    viewer: Viewer
+    shut: Closed
+
+    def hides(self, *names: str, level: int | None, territory: str) -> bool:
+        """Whether the content of any of these columns is hidden in a row of this level and organisation path; a row without a level counts as the highest."""
+        if (level or DataLevel.L4) > self.viewer.clearance:
+            return not OPEN.issuperset(names)
+        return any(territory.startswith(tuple(self.shut.get(name, ()))) for name in names)
+
+    def shown(self, *names: str) -> Q | None:
+        """The same as a condition on rows with ``level`` and ``territory``: where the content is shown; ``None``: everywhere."""
+        if self.viewer.clearance >= DataLevel.L4:
+            return None
+        found = Q(level__gt=0, level__lte=int(self.viewer.clearance))
+        for path in sorted({path for name in names for path in self.shut.get(name, ())}):
+            found &= ~Q(territory__gte=path, territory__lt=after(path)) if path else Q(pk__in=())
+        return found
+
+    def row(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A row of events as the viewer may see it: what is above their clearance is masked so far that only a repetition can be told."""
+        level, path = row.get("level"), row.get("territory") or ""
+        names = {name for name in row if name not in OPEN and self.hides(name, level=level, territory=path)}
+        return {**{name: masked(name, value) if name in names else value for name, value in row.items()}, "masked": bool(names)}
 
 
-def _veil(name: str, value: Any) -> Any:
+def veil(viewer: Viewer) -> Veil:
+    """The viewer's veil as the grades stand now; for one answer, not to be kept."""
+    return Veil(viewer, closed(viewer))
+
+
+def masked(name: str, value: Any) -> Any:
+    """The value of a column (or one value of a list) so far as everybody may see it."""
     if isinstance(value, str):
         return policy.mask(value, "name" if name in NAMES else "ip" if name in ADDRESSES else "text")
     return [] if isinstance(value, list) else None

@@ -58,8 +58,8 @@ def search(question: Question, *, viewer: Viewer) -> Found:
         found += scope.query().rows(sql, [*params, since, until], bounds=Bounds(question.tables, since, until, holds=_holds(question)))
         if len(found) > limit:
             break
-    shut = scope.closed(viewer)
-    return Found(tuple(scope.veiled(row, viewer, shut) for row in found[:limit]), _cursor(found[limit - 1]) if len(found) > limit else "")
+    veil = scope.veil(viewer)
+    return Found(tuple(veil.row(row) for row in found[:limit]), _cursor(found[limit - 1]) if len(found) > limit else "")
 
 
 def histogram(question: Question, *, viewer: Viewer, seconds: int = 0) -> Histogram:
@@ -114,11 +114,11 @@ def events(event_ids: list[str], *, viewer: Viewer) -> list[dict[str, Any]]:
     """Several events, whole, in the order asked; those that are not there or not visible are left out."""
     viewer.must("lake.event.view")
     found: dict[str, dict[str, Any]] = {}
-    shut = scope.closed(viewer)
+    veil = scope.veil(viewer)
     for event_id in event_ids:
         sql = f"SELECT * FROM stored WHERE event_id = ? AND {scope.rows(viewer)} LIMIT 1"  # noqa: S608
         for row in scope.query().rows(sql, [event_id], bounds=Bounds(EVENT_TABLES, event_id=event_id)):
-            found[event_id] = scope.veiled(row, viewer, shut)
+            found[event_id] = veil.row(row)
     return [found[event_id] for event_id in event_ids if event_id in found]
 
 

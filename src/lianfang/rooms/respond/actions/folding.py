@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from lianfang.kernel.labels import Severity
+from lianfang.kernel.labels import DataLevel, Severity
 from lianfang.rooms.detect.types import FindingLine
 from lianfang.rooms.respond import models
 from lianfang.rooms.respond.types import GAP
@@ -51,6 +51,7 @@ class Session:
         alert.hour = models.hour_of(alert.last)
         alert.count += finding.count
         alert.severity = max(alert.severity, finding.severity)
+        alert.level = max(alert.level or DataLevel.L4, finding.level or DataLevel.L4)
         alert.backfilled = alert.backfilled and finding.backfilled
         alert.events = _first(alert.events, finding.events, KEPT_EVENTS)
         alert.techniques, alert.tactics = _first(alert.techniques, finding.techniques), _first(alert.tactics, finding.tactics)
@@ -66,6 +67,7 @@ class Session:
         alert.hour = models.hour_of(alert.last)
         alert.count += gone.count
         alert.severity = max(alert.severity, gone.severity)
+        alert.level = max(alert.level or DataLevel.L4, gone.level or DataLevel.L4)
         alert.backfilled = alert.backfilled and gone.backfilled
         alert.events = _first(alert.events, gone.events, KEPT_EVENTS)
         alert.entities = merged(alert.entities, gone.entities)
@@ -92,6 +94,7 @@ def opened(finding: FindingLine) -> Session:
     alert = models.Alert(
         **{name: getattr(finding, name) for name in ("organisation", "territory", "industry", "kind", "rule_uid", "title", "title_zh", "author", "licence", "status", "alarm", "host", "source", "source_name", "sample", "backfilled", "first", "last")},
         severity=Severity.INFORMATIONAL,
+        level=finding.level,
     )
     session = Session(alert)
     session.take(finding)

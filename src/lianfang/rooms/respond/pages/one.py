@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame.pages import page, show, unchanged
 from lianfang.commons.people import queries as people
+from lianfang.engines.policy import HIDDEN
 from lianfang.engines.schema import ocsf
 from lianfang.engines.schema.events import COLUMNS
 from lianfang.kernel import clock
@@ -245,10 +246,10 @@ def entities(row: models.Alert, viewer: Viewer) -> list[dict[str, Any]]:
     """What took part, by kind; each value leads to the search for it."""
     may = viewer.may("lake.event.view")
     found = []
-    for kind, values in row.entities.items():
+    for kind, values in queries.took_part(row, viewer).items():
         if kind in KINDS and values:
             label, icon = KINDS[kind]
-            found.append({"label": label, "icon": icon, "values": [{"text": value, "url": search_url(PIVOTS[kind], value) if may else ""} for value in values[:12]], "more": max(0, len(values) - 12)})
+            found.append({"label": label, "icon": icon, "values": [{"text": value, "url": search_url(PIVOTS[kind], value) if may and HIDDEN not in value else ""} for value in values[:12]], "more": max(0, len(values) - 12)})
     return found
 
 

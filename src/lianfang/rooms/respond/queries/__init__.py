@@ -1,8 +1,8 @@
 """Questions about alerts: which there are, what the situation is, and the story around one of them."""
 
-from lianfang.rooms.respond.queries.asking import alert, alerts, line_of, newest_since, of_batch, seen, version
+from lianfang.rooms.respond.queries.asking import alert, alerts, line_of, newest_since, of_batch, seen, took_part, version
 from lianfang.rooms.respond.queries.matrix import matrix
 from lianfang.rooms.respond.queries.situation import SPANS, situation
 from lianfang.rooms.respond.queries.story import Story, colleagues, neighbours, story
 
-__all__ = ["SPANS", "Story", "alert", "alerts", "colleagues", "line_of", "matrix", "neighbours", "newest_since", "of_batch", "seen", "situation", "story", "version"]
+__all__ = ["SPANS", "Story", "alert", "alerts", "colleagues", "line_of", "matrix", "neighbours", "newest_since", "of_batch", "seen", "situation", "story", "took_part", "version"]

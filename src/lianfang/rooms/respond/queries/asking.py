@@ -32,6 +32,13 @@ def alert(pk: Any, viewer: Viewer) -> models.Alert:
     return row
 
 
+def took_part(row: models.Alert, viewer: Viewer) -> dict[str, list[str]]:
+    """What took part in an alert, by kind, as far as the viewer may read it in the events."""
+    from lianfang.rooms.detect import queries as detect
+
+    return detect.entities_of(row.entities, host=row.host, level=row.level, territory=row.territory, viewer=viewer)
+
+
 def alerts(viewer: Viewer, *, states: Iterable[str] = OPEN, limit: int = 50) -> list[AlertLine]:
     """The alerts to look at first."""
     return [row.line() for row in seen(viewer).filter(state__in=list(states))[:limit]]
