@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.engines.rules.conftest import rule, selection
 
 from lianfang.engines.rules import Examiner, jsonpath, judging, naive, prepared, rowpath
 from lianfang.engines.rules.compiler import compile_rules
@@ -97,6 +98,30 @@ def test_a_glance_costs_no_hits(engine, monkeypatch):
         assert by_arrow.arrow(table(rows)) == expected
     glances = [each.plans.get("glance") for each in by_json.kernel.distinct.values()]
     assert any(glance is not None and len(glance.short.keys) + len(glance.long.keys) > 0 for glance in glances), "the test must have tested something"
+
+
+ODDLY_WRITTEN = [
+    r'"C:\\Windows\\Temp\\newest.ps1"', r'{"inner": "Windows\\Temp\newest.ps1"}', r'{"inner":"\\\\harbour\\secrets"}', r'"\\\\harbour\\secrets"', r'{"inner" : "\\harbour\\secrets"}',
+    r'"left/right"', r'"left\/right"', r'{"inner":"left\/right"}', r'["dull","left\/right"]', r'"\u0074oken=\u007babc\u007d"', r'"token={abc}"', r'{ "token=": {"abc": 1} }', r'["a","token={abc}\n"]',
+    r'{"verdict": true}', r'{"verdict"   :   true}', r'"the \"verdict\":true"', r'"kept in folder\\"', r'{"inner":"kept in folder\n"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ["vectorscan", "fallback"])
+def test_a_glance_sees_what_is_written_otherwise_than_compared(engine, monkeypatch):
+    """Numbers, escapes and nested objects have many notations; a literal that is traced in raw text must be found in each."""
+    monkeypatch.setattr(judging, "_FAMILIAR", 100)
+    wanted = [r"Temp\newest", "\\\\\\\\harbour", r"harbour\secrets", "left/right", "token={abc}", '"verdict":true', "folder\\"]
+    rules = prepared(compile_rules([rule(f"trace {at}", selection(f"  CommandLine|contains: '{text}'")) for at, text in enumerate(wanted)]))
+    dull = [f'{{"Channel":"{SYSMON}","EventID":"1","CommandLine":"unique {number} {"y" * 1500}"}}'.encode() for number in range(400)]
+    odd = [f'{{"Channel":"{SYSMON}","EventID":"1","CommandLine":{value}}}'.encode() for value in ODDLY_WRITTEN]
+    lasting = Examiner(rules, engine=engine)
+    assert lasting.json_lines(dull) == []
+    glance = next(each.plans["glance"] for each in lasting.kernel.distinct.values() if each.seen)
+    assert glance is not None and glance.traced == ("CommandLine",), "the test must have tested something"
+    expected = naive.examine(rules, [jsonpath.flatten(json.loads(line)) for line in odd])
+    assert len(expected) >= len(ODDLY_WRITTEN) - 3
+    assert [hit for at, line in enumerate(odd) for hit in shifted(lasting.json_lines([line]), at)] == expected
 
 
 def test_caches_that_hold_almost_nothing_cost_no_hits(monkeypatch):

@@ -8,6 +8,7 @@ let too much through, never too little; JSON escapes are part of the question.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Protocol
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lianfang.engines.rules import patterns
-from lianfang.engines.rules.trees import Atom
+from lianfang.engines.rules.trees import KEYWORDS, Atom
 
 PIECES = (4, 5, 6)
 SHORTEST_TRACE = 4
@@ -25,7 +26,8 @@ _TRIAL = 2000
 _TOO_MANY = 0.005
 
 _SHORT_ESCAPES = {"\n": "n", "\t": "t", "\r": "r", "\b": "b", "\f": "f"}
-_STRUCTURE = frozenset('"{}[],:')
+_BREAKS = re.compile(r'["{}\[\],:\x00-\x1f]|\\(?=[ntrbfu"\\/]|$)')
+_LETTER = re.compile("[a-df-z]")
 _ODD_BACKSLASHES = r"[^\x5c](?:\x5c\x5c)*\x5cu"
 
 
@@ -57,8 +59,8 @@ def _char_in_json(char: str) -> str:
 
 def literals(atoms: Iterable[Atom]) -> list[str] | None:
     """For each atom a text that must occur where it matches; ``None`` if one of them has none."""
-    found = [_literal(atom) for atom in atoms]
-    return None if not all(found) else found
+    found = [_literal(atom) if atom.field == KEYWORDS else traceable(atom) for atom in atoms]
+    return [text for text in found if text] if all(found) else None
 
 
 def _literal(atom: Atom) -> str:
@@ -69,13 +71,16 @@ def _literal(atom: Atom) -> str:
 
 
 def traceable(atom: Atom) -> str | None:
-    """The literal of an atom on one field if it must stand in the JSON text of any event that the atom is true of.
+    """A piece of an atom's literal that must stand in the JSON text of any event that the atom is true of, if there is one worth searching.
 
-    Numbers and nested objects may be written in other ways than they are compared: literals that could come from those do not count.
+    Numbers and nested objects may be written in other ways than they are compared: what could come from their notation,
+    and a backslash that could begin an escape of theirs, breaks a literal into pieces.
+
+    >>> traceable(Atom("Details", "contains", "\\\\classes\\\\clsid\\\\{0a29", cased=False))
+    '\\\\classes\\\\clsid\\\\'
     """
-    literal = _literal(atom)
-    worthy = len(literal) >= SHORTEST_TRACE and not any(char in _STRUCTURE or char < " " for char in literal)
-    return literal if worthy and any("a" <= char <= "z" and char != "e" for char in literal) else None
+    pieces = [piece for piece in _BREAKS.split(_literal(atom)) if len(piece) >= SHORTEST_TRACE and _LETTER.search(piece)]
+    return max(pieces, key=len, default=None)
 
 
 def cover(texts: Iterable[str], usual: bytes = b"") -> list[str]:
