@@ -131,8 +131,8 @@ def test_everything_else_is_refused(query):
 
 def test_the_locked_connection_alone_opens_no_other_file(query):
     """The second wall, without the first: what if the guard were fooled."""
-    files = query._files(Bounds(("iam",)))
-    with query._cell(files, VIEWS) as cell:
+    bounds = Bounds(("iam",))
+    with query._cell(query._pieces(bounds), bounds, VIEWS) as cell:
         for text in (f"SELECT * FROM read_csv('{query.store.root}/secret.csv')", "SELECT * FROM read_text('/etc/passwd')", "COPY events TO '/tmp/lianfang-out.csv'", "SET enable_external_access=true", "SET allowed_paths=['/']", "INSTALL httpfs"):
             with pytest.raises(Exception, match=r"(?i)permission|cannot|disabled|locked"):
                 cell.execute(text).fetchall()

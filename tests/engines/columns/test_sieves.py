@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lianfang.engines.columns import sieves
+from lianfang.engines.columns import store as store_
 from lianfang.engines.columns.query import Bounds, Query
 from lianfang.engines.columns.shape import table
 from lianfang.engines.columns.store import EventStore
@@ -16,9 +17,10 @@ DAWN = datetime(2026, 11, 20, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def sifted(tmp_path_factory):
-    """Eight files of other addresses and words each, all with a sieve."""
+    """Eight files of other addresses and words each, in three groups of a hundred rows, all with a sieve."""
     with pytest.MonkeyPatch.context() as world:
         world.setattr(sieves, "WORTH", 1)
+        world.setattr(store_, "ROW_GROUP", 100)
         store = EventStore(tmp_path_factory.mktemp("sifted"))
         for file in range(8):
             n = range(300)
@@ -33,20 +35,29 @@ def sifted(tmp_path_factory):
 
 
 def files(query, *holds):
-    return len(query._files(Bounds(("iam",), holds=holds))) - 1
+    return len({piece.path for piece in query._pieces(Bounds(("iam",), holds=holds))})
 
 
 @settings(deadline=None, max_examples=80)
 @given(file=st.integers(0, 7), row=st.integers(1, 299), start=st.integers(0, 40), length=st.integers(1, 30), upper=st.booleans())
 def test_whatever_a_row_holds_finds_its_file(sifted, file, row, start, length, upper):
     (event,) = sifted.rows("SELECT ips, raw FROM stored WHERE event_id = ?", [f"{file}-{row}"], bounds=Bounds(("iam",)))
-    path = next(path for path in sifted.store.files(["iam"]) if f"event_day={(DAWN + timedelta(days=file)).date()}" in path)
-    for value in event["ips"]:
-        assert sieves.may_hold(sifted.store.root, path, (("ips", (value,)),))
-    if event["raw"]:
-        piece = event["raw"][start : start + length]
-        assert sieves.may_hold(sifted.store.root, path, (("raw", (piece.upper() if upper else piece,)),))
-        assert sieves.may_hold(sifted.store.root, path, (("raw", ("nothing like it", piece)), ("ips", tuple(event["ips"]) or ("8.8.8.8",))))
+    piece = (event["raw"] or "")[start : start + length]
+    piece = piece.upper() if upper else piece
+    value = event["ips"][0] if event["ips"] else "8.8.8.8"
+    for holds in ((("ips", (value,)),), (("raw", (piece,)),), (("raw", ("nothing like it", piece)), ("ips", ("1.2.3.4", value)))):
+        found = sifted.rows("SELECT event_id FROM stored", bounds=Bounds(("iam",), holds=holds))
+        assert {"event_id": f"{file}-{row}"} in found
+
+
+def test_of_a_file_only_the_groups_that_may_hold_a_value_are_read(sifted):
+    (path,) = (path for path in sifted.store.files(["iam"]) if f"event_day={(DAWN + timedelta(days=3)).date()}" in path)
+    assert sieves.ranges(sifted.store.root, path, (("ips", ("10.3.1.7",)),)) == ((100, 200),)
+    assert sieves.ranges(sifted.store.root, path, (("ips", ("10.3.0.7", "10.3.2.8")),)) == ((0, 100), (200, 300))
+    assert sieves.ranges(sifted.store.root, path, (("ips", ("8.8.8.8",)),)) is None, "it may be anywhere"
+    assert sieves.ranges(sifted.store.root, path, (("ips", ("1.2.3.4",)),)) == ()
+    rows = sifted.rows("SELECT count(*) AS n FROM stored", bounds=Bounds(("iam",), holds=(("ips", ("10.3.0.7", "10.3.2.8")),)))
+    assert rows == [{"n": 200}]
 
 
 def test_what_is_rare_opens_few_files(sifted):

@@ -129,6 +129,33 @@ def test_pruning_never_hides_a_row(spread, start, length, source):
         sql, params = sql + " AND source = ?", [*params, source]
     whole = Query(spread).rows(sql + " ORDER BY 1", params, bounds=Bounds(("iam",)))
     assert Query(spread).rows(sql + " ORDER BY 1", params, bounds=Bounds(("iam",), since, until, source=source)) == whole
+    bounded = "SELECT event_id FROM stored" + (" WHERE source = ?" if source else "")
+    assert Query(spread).rows(bounded + " ORDER BY 1", params[2:], bounds=Bounds(("iam",), since, until, source=source)) == whole, "the bounds alone say which rows there are"
+
+
+def test_the_last_microsecond_of_a_file_is_not_lost_to_the_rounding_of_its_statistics(store):
+    store.append("iam", events(0, 1, moment=DAWN + timedelta(microseconds=1_611)), transactions={})
+    ask = lambda *bounds: Query(store).rows("SELECT event_id FROM stored", bounds=Bounds(("iam",), *bounds))  # noqa: E731
+    assert len(ask(DAWN + timedelta(microseconds=1_500), DAWN + timedelta(hours=1))) == 1
+    assert ask(DAWN, DAWN + timedelta(microseconds=1_600)) == []
+    assert ask(DAWN + timedelta(microseconds=1_612)) == []
+
+
+def test_files_that_lack_columns_are_asked_together_with_whole_ones_within_the_time(store):
+    narrow = EVENTS.remove(EVENTS.get_field_index("user_agent"))
+    for step, schema in enumerate((narrow, EVENTS, narrow, EVENTS)):
+        store.append("iam", table({"event_id": [f"{step}{n}" for n in range(4)], "time": [DAWN + timedelta(hours=n) for n in range(4)]}, schema=schema), transactions={})
+    rows = Query(store).rows("SELECT event_id FROM stored ORDER BY 1", bounds=Bounds(("iam",), DAWN + timedelta(hours=1), DAWN + timedelta(hours=3)))
+    assert [row["event_id"] for row in rows] == ["01", "02", "11", "12", "21", "22", "31", "32"]
+
+
+def test_a_reader_sees_the_next_commit_of_another_process_at_once(store):
+    reader = Query(EventStore(store.root))
+    for step in range(3):
+        store.append("iam", events(step, 1), transactions={})
+        assert reader.rows("SELECT count(*) AS n FROM stored", bounds=Bounds(("iam",))) == [{"n": step + 1}]
+        store.compact("iam")
+        assert reader.rows("SELECT count(*) AS n FROM stored", bounds=Bounds(("iam",))) == [{"n": step + 1}]
 
 
 def test_one_event_opens_few_files(spread):

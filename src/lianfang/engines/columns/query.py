@@ -29,6 +29,8 @@ from lianfang.engines.columns.store import EventStore, Snapshot
 from lianfang.kernel.errors import Conflict, Invalid, Refused
 
 ATTEMPTS = 4
+MOST_RANGES = 64
+KNOWN_FILES = 100_000
 LOCKS: dict[str, Any] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -38,8 +40,18 @@ LOCKS: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """A file, or some of its ``rows`` (from, until). ``inside``: all its events lie in the time that is asked for."""
+
+    path: str
+    inside: bool = True
+    rows: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Bounds:
-    """What prunes files: tables, moments ``[since, until)``, one event, one source; ``as_of``: the tables as they were then; ``holds``: texts that the rows hold."""
+    """What rows ``stored`` has: of these tables and moments ``[since, until)``. What prunes files beside: one event, one source; ``holds``: texts that the
+    rows hold. ``as_of``: the tables as they were then."""
 
     tables: tuple[str, ...]
     since: datetime | None = None
@@ -58,6 +70,8 @@ class Query:
         self._limits: dict[str, Any] = {"memory_limit": memory, "threads": threads, **LOCKS}
         self._lock = threading.Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._names = frozenset(schema.names) - {"event_day"}
+        self._whole: dict[str, bool] = {}
 
     def rows(self, sql: str, params: Sequence[Any] = (), *, bounds: Bounds, views: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         """Rows as dictionaries. ``sql`` reads ``stored`` (all columns of the tables in bounds) or the given ``views`` over it."""
@@ -66,7 +80,7 @@ class Query:
     def arrow(self, sql: str, params: Sequence[Any] = (), *, bounds: Bounds, views: Mapping[str, str] | None = None, given: pa.Table | None = None) -> pa.Table:
         """The same as an Arrow table. Our own SQL only: values go in ``params``, never in the text; many go in the relation ``given``."""
         for attempt in range(ATTEMPTS):
-            parts = {"stored": self._stored(self._files(bounds)), **(views or {})}
+            parts = {"stored": self._stored(self._pieces(bounds), bounds), **(views or {})}
             head = ", ".join(f"{name} AS NOT MATERIALIZED ({body})" for name, body in parts.items())
             try:
                 own = self._own()
@@ -126,14 +140,13 @@ class Query:
             yield from _batches(own.sql(f"SELECT * FROM read_parquet({_quoted(str(before))}) WHERE file IN (SELECT value FROM given)"))  # noqa: S608
         inner = rollup.select(count="1", moment=f"make_timestamptz(epoch_us(time) // {width} * {width})")
         for path in fresh:
-            sql = f"SELECT ? AS file, * EXCLUDE (n), count(*) AS n FROM (SELECT {inner} FROM ({self._stored([str(self._shape_file()), path])})) GROUP BY ALL ORDER BY time"  # noqa: S608  (columns of ours)
+            sql = f"SELECT ? AS file, * EXCLUDE (n), count(*) AS n FROM (SELECT {inner} FROM ({self._relation([path])})) GROUP BY ALL ORDER BY time"  # noqa: S608  (columns of ours)
             yield from _batches(own.sql(sql, params=[rollups.name_of(path)]))
 
     def guarded(self, text: str, *, bounds: Bounds, views: Mapping[str, str], limit: int = 1000, seconds: float = 20.0) -> pa.Table:
         """What a person's SQL answers, at most ``limit`` rows plus one. It sees ``views`` (bodies over ``stored``) and nothing else."""
         for attempt in range(ATTEMPTS):
-            files = self._files(bounds)
-            with self._cell(files, views) as cell:
+            with self._cell(self._pieces(bounds), bounds, views) as cell:
                 text = guard.check(cell, text, views=views)
                 try:
                     return self._timed(cell, text, limit, seconds)
@@ -143,11 +156,15 @@ class Query:
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
-    def _files(self, bounds: Bounds) -> list[str]:
-        found = self.store.snapshot(bounds.tables, as_of=bounds.as_of).files(since=bounds.since, until=bounds.until, event_id=bounds.event_id, source=bounds.source)
-        if bounds.holds:
-            found = [path for path in found if sieves.may_hold(self.store.root, path, bounds.holds)]
-        return [str(self._shape_file()), *found]
+    def _pieces(self, bounds: Bounds) -> list[Piece]:
+        """The files that the question can touch, or those of their rows."""
+        found = self.store.snapshot(bounds.tables, as_of=bounds.as_of).pruned(since=bounds.since, until=bounds.until, event_id=bounds.event_id, source=bounds.source)
+        if not bounds.holds:
+            return [Piece(path, inside) for path, inside in found]
+        sifted = [(path, inside, sieves.ranges(self.store.root, path, bounds.holds)) for path, inside in found]
+        if sum(len(ranges or ()) for _, _, ranges in sifted) > MOST_RANGES:  # each is a scan of its own to be planned
+            return [Piece(path, inside) for path, inside, ranges in sifted if ranges is None or ranges]
+        return [Piece(path, inside, rows) for path, inside, ranges in sifted for rows in ((None,) if ranges is None else ranges)]
 
     def _added_up(self, rollup: Rollup, bounds: Bounds) -> tuple[str, pa.Table]:
         """Whole stretches from the roll-ups, the edges and what is not counted yet from the events; and the files whose counts are valid."""
@@ -166,12 +183,12 @@ class Query:
                 valid += [rollups.name_of(each) for each in known]
                 scans += [([each for each in one.files(since=since, until=until) if each in known], _within(since, until)) for since, until in ((bounds.since, low), (high, bounds.until)) if since < until]
             scans.append(([each for each in found if each not in known], _within(bounds.since, bounds.until)))
-        parts = [f"SELECT {rollup.select(count='1', moment='time')} FROM ({self._stored([str(self._shape_file()), *files])}) WHERE {when}" for files, when in scans if files]  # noqa: S608
+        parts = [f"SELECT {rollup.select(count='1', moment='time')} FROM ({self._relation(files)}) WHERE {when}" for files, when in scans if files]  # noqa: S608
         if paths:
             names = ", ".join(_quoted(path) for path in paths)
             keys = ", ".join(f'"{key}"' for key in rollup.keys)
             parts.append(f"SELECT time, {keys}, n FROM read_parquet([{names}]) WHERE {_within(low, high)} AND file IN (SELECT value FROM given)")  # noqa: S608
-        nothing = f"SELECT {rollup.select(count='1', moment='time')} FROM ({self._stored([str(self._shape_file())])})"  # noqa: S608
+        nothing = f"SELECT {rollup.select(count='1', moment='time')} FROM ({self._relation([])})"  # noqa: S608
         return " UNION ALL BY NAME ".join(parts or [nothing]), pa.table({"value": pa.array(valid, pa.string())})
 
     def _shape_file(self) -> Path:
@@ -185,11 +202,49 @@ class Query:
             draft.replace(path)
         return path
 
-    def _stored(self, files: Iterable[str]) -> str:
-        """The relation over ``files``; the day is computed, as the partition column lies in the path only."""
-        names = ", ".join(_quoted(path) for path in files)
+    def _stored(self, pieces: Iterable[Piece], bounds: Bounds) -> str:
+        """The relation over ``pieces``: only where a file reaches beyond the time that is asked for is the time of its rows read."""
+        when = _within(bounds.since, bounds.until)
+        inside, edge, parts = list[str](), list[str](), list[str]()
+        for piece in pieces:
+            if piece.rows is not None:
+                rows = "file_row_number >= {} AND file_row_number < {}".format(*piece.rows)
+                parts.append(self._relation([piece.path], where=rows if piece.inside else f"{rows} AND {when}"))
+            else:
+                (inside if piece.inside else edge).append(piece.path)
+        if edge:
+            parts.append(self._relation(edge, where=when))
+        if inside or not parts:
+            parts.append(self._relation(inside))
+        return " UNION ALL ".join(parts)
+
+    def _relation(self, files: Iterable[str], *, where: str = "TRUE") -> str:
+        """The relation over ``files``, all columns of the shape; the day is computed, as the partition column lies in the path only.
+
+        To lay columns out by name costs as much as to find a row, so that is done only for files that lack some. The empty file
+        comes last: DuckDB judges by the first how many rows there are, and builds its hash tables of the side that is smaller.
+        """
+        whole, narrow = list[str](), list[str]()
+        for path in files:
+            (whole if self._is_whole(path) else narrow).append(path)
         columns = ", ".join("strftime(time, '%Y-%m-%d') AS event_day" if field.name == "event_day" else f'"{field.name}"' for field in self.schema)
-        return f"SELECT {columns} FROM read_parquet([{names}], union_by_name=true, hive_partitioning=false)"  # noqa: S608  (paths are quoted)
+        scans = [(whole, "")] if whole else []
+        scans += [([*narrow, str(self._shape_file())], ", union_by_name=true")] if narrow or not whole else []
+        number = ", file_row_number=true" if "file_row_number" in where else ""
+        return " UNION ALL ".join(f"SELECT {columns} FROM read_parquet([{', '.join(map(_quoted, paths))}]{how}{number}, hive_partitioning=false) WHERE {where}" for paths, how in scans)  # noqa: S608  (paths are quoted)
+
+    def _is_whole(self, path: str) -> bool:
+        """Whether a file has all columns; a file never changes, so its footer is read once."""
+        known = self._whole.get(path)
+        if known is None:
+            try:
+                known = self._names.issubset(pq.read_schema(path).names)
+            except FileNotFoundError:  # just joined with others: the question will be asked again
+                return False
+            if len(self._whole) >= KNOWN_FILES:
+                self._whole.clear()
+            self._whole[path] = known
+        return known
 
     def _own(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
@@ -205,12 +260,12 @@ class Query:
         return connection
 
     @contextmanager
-    def _cell(self, files: list[str], views: Mapping[str, str]) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection of its own that can open exactly ``files``, cannot be reconfigured, and is thrown away."""
-        connection = self._connect()
+    def _cell(self, pieces: list[Piece], bounds: Bounds, views: Mapping[str, str]) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection of its own that can open exactly the files of ``pieces``, cannot be reconfigured, and is thrown away."""
+        connection, files = self._connect(), [str(self._shape_file()), *(piece.path for piece in pieces)]
         try:
             for name, body in views.items():
-                connection.execute(f'CREATE VIEW "{name}" AS WITH stored AS NOT MATERIALIZED ({self._stored(files)}) {body}')
+                connection.execute(f'CREATE VIEW "{name}" AS WITH stored AS NOT MATERIALIZED ({self._stored(pieces, bounds)}) {body}')
             connection.execute(f"SET allowed_paths=[{', '.join(_quoted(path) for path in files)}]")
             connection.execute("SET enable_external_access=false")
             connection.execute("SET lock_configuration=true")
@@ -249,8 +304,8 @@ def _batches(found: duckdb.DuckDBPyRelation) -> Iterator[pa.RecordBatch]:
     yield from reader
 
 
-def _within(since: datetime, until: datetime) -> str:
-    return " AND ".join(f"time {sign} TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}'" for sign, moment in ((">=", since), ("<", until)))
+def _within(since: datetime | None, until: datetime | None) -> str:
+    return " AND ".join(f"time {sign} TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}'" for sign, moment in ((">=", since), ("<", until)) if moment) or "TRUE"
 
 
 def _quoted(path: str) -> str:

@@ -10,9 +10,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import BloomFilterProperties, ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
@@ -36,6 +39,8 @@ SETTINGS: dict[str, str | None] = {
     "delta.setTransactionRetentionDuration": "interval 3650 days",
 }
 """Statistics only for what prunes (the log stays small); positions of origins are kept for ever."""
+LOOK = 60.0
+"""Seconds after which the log is read anew, whatever there is to see: entries are cleaned away after two hours at the earliest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +165,7 @@ class EventStore:
         for name in names:
             if opened := self._existing(name):
                 opened.refresh()
-                parts.append((opened.folder, opened.files if as_of is None else self._past(name, as_of)))
+                parts.append((opened.folder, opened.listing if as_of is None else Listing(self._past(name, as_of))))
         return Snapshot(tuple(parts))
 
     def _past(self, name: str, as_of: datetime) -> pa.Table:
@@ -227,27 +232,39 @@ class _Open:
         self.folder = folder
         self.delta = DeltaTable(str(folder))
         self._lock = threading.Lock()
-        self._seen: tuple[int, pa.Table] | None = None
+        self._seen: tuple[int, pa.Table, Listing] | None = None
+        self._looked = monotonic()
         self.learn()
 
     def learn(self) -> None:
         """Read the names of the columns."""
         self._names = frozenset(field.name for field in self.delta.schema().fields)
 
-    def refresh(self) -> int:
-        """Read the commits made since; returns the version."""
+    def refresh(self) -> None:
+        """Read the commits made since. Whether there is one is seen by the name of the next, for as long as no log is cleaned."""
         with self._lock:
-            self.delta.update_incremental()
-            return int(self.delta.version())
+            following = self.folder / "_delta_log" / f"{int(self.delta.version()) + 1:020d}.json"
+            if monotonic() - self._looked > LOOK or following.exists():
+                self._looked = monotonic()
+                self.delta.update_incremental()
 
     @property
     def files(self) -> pa.Table:
         """One row per data file: path, size, rows, least and greatest values."""
+        return self._now()[1]
+
+    @property
+    def listing(self) -> Listing:
+        """The same, made to be pruned."""
+        return self._now()[2]
+
+    def _now(self) -> tuple[int, pa.Table, Listing]:
         with self._lock:
             version = int(self.delta.version())
             if self._seen is None or self._seen[0] != version:
-                self._seen = version, pa.table(self.delta.get_add_actions(flatten=True))
-            return self._seen[1]
+                files = pa.table(self.delta.get_add_actions(flatten=True))
+                self._seen = version, files, Listing(files)
+            return self._seen
 
     def differs(self, schema: pa.Schema) -> bool:
         """Whether the table or the rows lack a column of the other: the table learns it, the rows hold null."""
@@ -258,28 +275,50 @@ class _Open:
         return not self._names.issuperset(schema.names)
 
 
+class Listing:
+    """The data files of a table, to be pruned by day and statistics; no statistics means: look inside.
+
+    Moments are microseconds. The log knows them to the millisecond, rounded down, so a greatest one may be a millisecond later.
+    """
+
+    def __init__(self, files: pa.Table):
+        self._files = files
+        self.paths: list[str] = files["path"].to_pylist()
+        self._days = np.array(files["partition.event_day"].to_pylist(), dtype=np.str_)
+        self._first = _micros(files["min.time"], -(1 << 63))
+        self._last = _micros(files["max.time"], (1 << 63) - 1_000) + 999
+
+    def pruned(self, *, since: datetime | None = None, until: datetime | None = None, event_id: str | None = None, source: str | None = None) -> list[tuple[str, bool]]:
+        """Paths that the question cannot rule out, each with whether all its events lie in ``[since, until)``."""
+        keep, inside = np.ones(len(self.paths), np.bool_), np.ones(len(self.paths), np.bool_)
+        if since is not None:
+            low = _moment(since)
+            keep &= (self._days >= since.astimezone(UTC).date().isoformat()) & (self._last >= low)
+            inside &= self._first >= low
+        if until is not None:
+            high = _moment(until)
+            keep &= (self._days <= until.astimezone(UTC).date().isoformat()) & (self._first < high)
+            inside &= self._last < high
+        for column, least, greatest in (("event_id", event_id, f"{event_id}\x7f"), ("source", source, source)):
+            if least is not None:
+                found = pc.and_(_maybe(pc.less_equal(self._files[f"min.{column}"], greatest)), _maybe(pc.greater_equal(self._files[f"max.{column}"], least[: _CUT - 1])))
+                keep &= found.to_numpy()
+        return [(self.paths[number], bool(inside[number])) for number in np.flatnonzero(keep)]
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Tables at one version each: folder and list of files with their statistics."""
 
-    parts: tuple[tuple[Path, pa.Table], ...]
+    parts: tuple[tuple[Path, Listing], ...]
 
     def files(self, *, since: datetime | None = None, until: datetime | None = None, event_id: str | None = None, source: str | None = None) -> list[str]:
         """Paths of the files whose day and statistics do not rule the question out."""
-        return [f"{folder}/{path}" for folder, files in self.parts for path in _prune(files, since=since, until=until, event_id=event_id, source=source)]
+        return [path for path, _ in self.pruned(since=since, until=until, event_id=event_id, source=source)]
 
-
-def _prune(keep: pa.Table, *, since: datetime | None, until: datetime | None, event_id: str | None, source: str | None) -> list[str]:
-    if since is not None:
-        day = since.astimezone(UTC).date().isoformat()
-        keep = keep.filter(_and(pc.greater_equal(keep["partition.event_day"], day), _maybe(pc.greater_equal(keep["max.time"], _moment(since, keep["max.time"])))))
-    if until is not None:
-        day = until.astimezone(UTC).date().isoformat()
-        keep = keep.filter(_and(pc.less_equal(keep["partition.event_day"], day), _maybe(pc.less(keep["min.time"], _moment(until, keep["min.time"])))))
-    for column, least, greatest in (("event_id", event_id, f"{event_id}\x7f"), ("source", source, source)):
-        if least is not None:
-            keep = keep.filter(_and(_maybe(pc.less_equal(keep[f"min.{column}"], greatest)), _maybe(pc.greater_equal(keep[f"max.{column}"], least[: _CUT - 1]))))
-    return keep["path"].to_pylist()  # type: ignore[no-any-return]
+    def pruned(self, *, since: datetime | None = None, until: datetime | None = None, event_id: str | None = None, source: str | None = None) -> list[tuple[str, bool]]:
+        """The same, each with whether all its events lie in ``[since, until)``."""
+        return [(f"{folder}/{path}", inside) for folder, listing in self.parts for path, inside in listing.pruned(since=since, until=until, event_id=event_id, source=source)]
 
 
 _CUT = 64
@@ -290,17 +329,17 @@ def _forgotten(as_of: datetime) -> Missing:
     return Missing(f"How the tables were at {as_of:%Y-%m-%d %H:%M:%S %Z} is no longer known", why="Older versions are kept for a short time only.", todo="Choose a later moment.")
 
 
-def _moment(value: datetime, like: pa.Array) -> pa.Scalar:
-    return pa.scalar(value.astimezone(UTC), pa.timestamp("us", "UTC")).cast(like.type)
+def _moment(value: datetime) -> int:
+    return (value - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
-def _maybe(found: pa.Array) -> pa.Array:
+def _micros(moments: pa.ChunkedArray, absent: int) -> Any:
+    return np.asarray(pc.fill_null(moments.cast(pa.timestamp("us", "UTC")).cast(pa.int64()), absent).to_numpy())
+
+
+def _maybe(found: pa.ChunkedArray) -> pa.ChunkedArray:
     """No statistics means: look inside."""
     return pc.fill_null(found, True)
-
-
-def _and(left: pa.Array, right: pa.Array) -> pa.Array:
-    return pc.and_(left, right)
 
 
 def _arrow_schema(delta: DeltaTable) -> pa.Schema:

@@ -27,9 +27,9 @@ def seen(values: Sequence[str], column: str, *, since: datetime, until: datetime
     if kind not in (Kind.TEXT, Kind.LIST) or len(values) > MOST:
         raise Invalid("These values cannot be looked for", why=f"The column holds no text, or there are more than {MOST:,} values.", todo="Choose one of the columns of the catalogue, or ask in parts.")
     value = f"unnest(\"{column}\")" if kind is Kind.LIST else f'"{column}"'
-    inner = f"SELECT {value} AS value, time FROM stored WHERE ({scope.rows(viewer)}) AND ({_shown(column, viewer)}) AND time >= ? AND time < ?"  # noqa: S608  (columns of ours)
+    inner = f"SELECT {value} AS value, time FROM stored WHERE ({scope.rows(viewer)}) AND ({_shown(column, viewer)})"  # noqa: S608  (columns of ours)
     sql = f"SELECT value, count(*) AS n, min(time) AS first, max(time) AS last FROM ({inner}) WHERE value IN (SELECT value FROM given) GROUP BY value ORDER BY n DESC, value"  # noqa: S608
-    rows = scope.query().arrow(sql, [since, until], bounds=Bounds(EVENT_TABLES, since, until), given=pa.table({"value": pa.array(list(values), pa.string())}))
+    rows = scope.query().arrow(sql, bounds=Bounds(EVENT_TABLES, since, until), given=pa.table({"value": pa.array(list(values), pa.string())}))
     return [Seen(row["value"], row["n"], row["first"], row["last"]) for row in rows.to_pylist()]
 
 

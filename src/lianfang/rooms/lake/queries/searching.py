@@ -54,8 +54,8 @@ def search(question: Question, *, viewer: Viewer) -> Found:
     found: list[dict[str, Any]] = []
     for since, until in _windows(question):
         room = limit + 1 - len(found)
-        sql = f"SELECT {_LISTED} FROM stored WHERE {where} AND time >= ? AND time < ? ORDER BY time DESC, event_id DESC LIMIT {room}"  # noqa: S608  (columns of ours, values as parameters)
-        found += scope.query().rows(sql, [*params, since, until], bounds=Bounds(question.tables, since, until, holds=_holds(question)))
+        sql = f"SELECT {_LISTED} FROM stored WHERE {where} ORDER BY time DESC, event_id DESC LIMIT {room}"  # noqa: S608  (columns of ours, values as parameters)
+        found += scope.query().rows(sql, params, bounds=Bounds(question.tables, since, until, holds=_holds(question)))
         if len(found) > limit:
             break
     veil = scope.veil(viewer)
@@ -72,7 +72,7 @@ def histogram(question: Question, *, viewer: Viewer, seconds: int = 0) -> Histog
     if seconds % HOURS.seconds == 0 and _is_counted(question, HOURS):
         rows = scope.query().counted(HOURS, f"SELECT {stretch}, sum(n) AS n FROM stored WHERE {where} GROUP BY 1", params, bounds=bounds)  # noqa: S608
     else:
-        rows = scope.query().rows(f"SELECT {stretch}, count(*) AS n FROM stored WHERE {where} AND time >= ? AND time < ? GROUP BY 1", [*params, question.since, question.until], bounds=bounds)  # noqa: S608
+        rows = scope.query().rows(f"SELECT {stretch}, count(*) AS n FROM stored WHERE {where} GROUP BY 1", params, bounds=bounds)  # noqa: S608
     counts = {int(row["stretch"]): int(row["n"]) for row in rows}
     first, last = _micros(question.since) // width, (_micros(question.until) - 1) // width
     stretches = range(first, last + 1)
@@ -91,8 +91,7 @@ def top(question: Question, column: str, *, viewer: Viewer, limit: int = 10) -> 
         rows = scope.query().counted(rollup, f"SELECT value, sum(n) AS n FROM (SELECT {value} AS value, n FROM stored WHERE {where}) {tail}", params, bounds=bounds)  # noqa: S608
     else:
         value = f"unnest({value})" if kind is Kind.LIST else value
-        inner = f"SELECT {value} AS value FROM stored WHERE {where} AND time >= ? AND time < ?"  # noqa: S608
-        rows = scope.query().rows(f"SELECT value, count(*) AS n FROM ({inner}) {tail}", [*params, question.since, question.until], bounds=bounds)  # noqa: S608
+        rows = scope.query().rows(f"SELECT value, count(*) AS n FROM (SELECT {value} AS value FROM stored WHERE {where}) {tail}", params, bounds=bounds)  # noqa: S608
     return [Count(row["value"], int(row["n"])) for row in rows]
 
 
