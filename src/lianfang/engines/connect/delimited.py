@@ -19,6 +19,7 @@ from lianfang.engines.connect.text import text_of
 
 _NO_HEADER = Unreadable("No line with the names of the columns came before this record", "Name the columns at the source, in their order, or send files from their first line.")
 _VALUE = re.compile(r"^[\d\s.,:;+\-/TZ\"']*$")
+_NAME = re.compile(r"[^\W\d][\w .#%()（）/_-]{0,60}")
 _ESCAPE = re.compile(r"\\x([0-9A-Fa-f]{2})")
 
 
@@ -31,6 +32,26 @@ def names_of(line: str, delimiter: str = "") -> tuple[str, list[str]] | None:
     mark = delimiter or max(",;|\t", key=lambda each: (line.count(each), each == ","))
     cells = [cell.strip() for cell in _cells(line, mark)[0]]
     return (mark, cells) if len(cells) > 1 and len(set(cells)) == len(cells) and not any(map(_VALUE.match, cells)) else None
+
+
+def is_table(head: bytes) -> str:
+    r"""The encoding of a file that begins with the names of at least three columns and a record of as many values; ``""`` when it is something else.
+
+    >>> is_table(b"IP,CVE,Severity\r\n192.0.2.7,CVE-2014-0160,High\r\n"), is_table("漏洞名称,等级,IP\n弱口令,高,192.0.2.7".encode("gbk")), is_table(b"Nov 20, a, b\nx")
+    ('utf-8', 'gb18030', '')
+    """
+    lines = [line for line in head.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip()][:2]
+    if len(lines) < 2:
+        return ""
+    for encoding in ("utf-8", "gb18030"):
+        try:
+            first, second = (line.decode(encoding) for line in lines)
+            found = names_of(first)
+            if found and len(found[1]) >= 3 and all(map(_NAME.fullmatch, found[1])) and len(_cells(second, found[0])[0]) == len(found[1]):
+                return encoding
+        except (UnicodeDecodeError, Unreadable):
+            continue
+    return ""
 
 
 def _cells(text: str, delimiter: str) -> list[list[str]]:

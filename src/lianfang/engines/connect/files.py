@@ -1,4 +1,4 @@
-"""Files → frames, whatever they are wrapped in: plain lines, JSON arrays, .gz, .zst, .zip, EVTX, Zeek logs, mail, in any nesting.
+"""Files → frames, whatever they are wrapped in: plain lines, JSON arrays, .gz, .zst, .zip, EVTX, Zeek logs, mail, reports of nmap, in any nesting.
 
 In: a path from anybody. Out: one ``bytes`` per record, or a ``Reject``; never an exception for what the file contains,
 never more memory than a few frames (archives inside archives are spooled to a bounded temporary file).
@@ -24,7 +24,7 @@ from typing import IO, Protocol
 
 import zstandard
 
-from lianfang.engines.connect import delimited, eventlog, joining, mails, scan
+from lianfang.engines.connect import delimited, eventlog, joining, mails, scan, scans
 from lianfang.engines.connect.limits import Limits, Reject, Unreadable, too_large
 from lianfang.kernel.errors import Missing
 
@@ -170,6 +170,8 @@ def _open(head: _Head, account: _Account, name: str, level: int) -> Iterator[byt
         yield from _evtx(head, account, name)
     elif mails.looks_like(start) or account.manner.codec == "mail":
         yield from _mail(head, account)
+    elif scans.looks_like(start):
+        yield from _scan(head, account)
     elif start[:2] in _UTF16:
         yield from _text(_Transcoded(head, _UTF16[start[:2]]), start.decode(_UTF16[start[:2]], "ignore").encode(), account)
     else:
@@ -261,6 +263,8 @@ def _records(found: Iterator[bytes | Reject], start: bytes, account: _Account) -
     manner, limits = account.manner, account.limits
     if start.startswith(b"#separator \\x") or (manner.codec == "zeek" and not start.startswith(b"{")):
         yield from _described(found, delimited.Zeek(limits, manner.encoding), manner.header, limits)
+    elif not manner.codec and (encoding := delimited.is_table(start)):
+        yield from _described(found, delimited.Columns(limits, encoding), manner.header, limits)
     elif manner.codec in ("csv", "tsv"):
         yield from _described(found, delimited.Columns(limits, manner.encoding, "\t" if manner.codec == "tsv" else ""), manner.header, limits)
     elif manner.codec in ("lines", "auditd", "winxml"):
@@ -308,6 +312,16 @@ def _mail(head: _Head, account: _Account) -> Iterator[bytes | Reject]:
         yield json.dumps(mails.record_of(whole, limits=account.limits, encoding=account.manner.encoding), ensure_ascii=False).encode("utf-8", "replace")
     except Unreadable as fault:
         yield fault.reject(number, whole, account.limits)
+
+
+def _scan(head: _Head, account: _Account) -> Iterator[bytes | Reject]:
+    """A scanner's report as JSON frames: a host, an open port, a vulnerability each."""
+    try:
+        for record in scans.records(_chunks(head), limits=account.limits):
+            account.next()
+            yield json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
+    except Unreadable as fault:
+        yield fault.reject(account.next(), b"<nmaprun>", account.limits)
 
 
 def _chunks(stream: Readable) -> Iterator[bytes]:
