@@ -16,7 +16,7 @@ import json
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +102,16 @@ def frames(path: str | Path, *, limits: Limits = Limits(), manner: Manner = Mann
 def stream_frames(stream: IO[bytes], *, size: int, name: str = "upload", limits: Limits = Limits(), manner: Manner = Manner()) -> Iterator[bytes | Reject]:  # noqa: B008 - frozen
     """The same for an open binary stream (an upload) of ``size`` bytes."""
     yield from _guarded(stream, _Account(limits, max(1, size), manner), name, 1)
+
+
+def records(lines: Iterable[bytes], *, manner: Manner, limits: Limits = Limits()) -> Iterator[bytes | Reject]:  # noqa: B008 - frozen
+    """Lines of a file that is still written → records that stand alone; ``manner.header`` names the columns where no line of these does.
+
+    >>> list(records([b"2026-11-20,192.0.2.7"], manner=Manner("csv", header="time,src")))
+    [b'{"time": "2026-11-20", "src": "192.0.2.7"}']
+    """
+    found = list(lines)
+    yield from _records(iter(found), found[0] if found else b"", _Account(limits, 1, manner))
 
 
 def _guarded(stream: Readable, account: _Account, name: str, level: int) -> Iterator[bytes | Reject]:

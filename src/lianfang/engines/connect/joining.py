@@ -7,7 +7,7 @@ A group that is full is closed and its rest begins another.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import re2
 
@@ -78,6 +78,30 @@ def groups(codec: str, frames: Iterable[tuple[int, bytes]], *, start: str = "", 
     elif codec == "lines":
         yield from by_start(frames, starting(start), limits=limits)
     elif codec == "winxml":
-        yield from by_start(frames, lambda line: line.lstrip().startswith((b"<Event>", b"<Event ")), limits=limits)
+        yield from by_start(frames, _begins_event, limits=limits)
     else:
         yield from ([each] for each in frames)
+
+
+def open_from(codec: str, lines: Sequence[bytes], *, start: str = "") -> int:
+    """The place of the first line whose event may still go on in lines to come; all of them where each line is an event.
+
+    >>> open_from("lines", [b"2026-11-20 08:00:01 ERROR x", b"  at a", b"2026-11-20 08:00:02 INFO y"]), open_from("json", [b"{}"])
+    (2, 1)
+    """
+    if not lines or codec not in ("lines", "auditd", "winxml"):
+        return len(lines)
+    if codec == "auditd":
+        key = _audit_key(lines[-1])
+        return next((at for at, line in enumerate(lines) if _audit_key(line) == key), len(lines))
+    begins = starting(start) if codec == "lines" else _begins_event
+    return next((at for at in range(len(lines) - 1, -1, -1) if begins(lines[at])), 0)
+
+
+def _audit_key(line: bytes) -> bytes:
+    found = _AUDIT.search(line[:512])
+    return found[1] if found else b""
+
+
+def _begins_event(line: bytes) -> bool:
+    return line.lstrip().startswith((b"<Event>", b"<Event "))

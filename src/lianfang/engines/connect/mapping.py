@@ -130,10 +130,7 @@ class Templates:
         files = sorted({path for item in folders for path in item.rglob("*.yaml")})
         if not files:
             raise Missing(f"No mapping template in {', '.join(map(str, folders))}", todo="Check the path; templates are *.yaml files.")
-        tables: dict[str, Any] = {}
-        for path in files:
-            if path.name == "tables.yaml":
-                tables |= templates_.document(path.read_text("utf-8"), path=str(path))
+        tables = tables_of(folders)
         found = [templates_.read(path, tables) for path in files if path.name != "tables.yaml"]
         _unique(found)
         return cls(found, cache_bytes=cache_bytes)
@@ -307,6 +304,14 @@ class Templates:
         if memo is None:
             memo = self._memos[column, ()] = Memo(read, pool=self._pool)
         return memo
+
+
+def tables_of(folders: Sequence[Path | str]) -> dict[str, Any]:
+    """The tables for ``lookup`` of some folders: their ``tables.yaml``."""
+    tables: dict[str, Any] = {}
+    for path in sorted({path for item in folders for path in Path(item).rglob("tables.yaml")}):
+        tables |= templates_.document(path.read_text("utf-8"), path=str(path))
+    return tables
 
 
 def _run(group: _Group) -> None:

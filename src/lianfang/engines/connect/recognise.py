@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Self
 
 from lianfang.engines.connect import codecs, delimited, mails
 from lianfang.engines.connect.limits import Limits, Unreadable
@@ -33,6 +34,18 @@ _WEIGHTS = {"syslog": 0.6, "kv": 0.8}
 """Nearly every line is a syslog line, many have pairs."""
 
 
+class Reason(str):
+    """A sentence, and what it is made of: ``text`` with ``{places}`` for ``values``, so that it can be said in another language."""
+
+    text: str
+    values: dict[str, Any]
+
+    def __new__(cls, text: str, **values: Any) -> Self:
+        made = super().__new__(cls, text.format(**values))
+        made.text, made.values = text, values
+        return made
+
+
 @dataclass(frozen=True, slots=True)
 class Guess:
     """``score`` 0 to 1; ``template`` is the one that knows most of the records (``""``: none does)."""
@@ -40,7 +53,7 @@ class Guess:
     codec: str
     encoding: str
     score: float
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     read: int
     rejected: int
     template: str = ""
@@ -58,10 +71,10 @@ def recognise(frames: Sequence[bytes], *, templates: Templates | None = None, re
         return []
     encoding, why = encoding_of(sample)
     looks = Counter(codecs.codec_of(frame) for frame in sample)
-    guesses = [_tried(codec, sample, encoding, _WEIGHTS.get(codec, 0.9) * number / len(sample), _LOOKS[codec].format(number=number, all=len(sample)), limits) for codec, number in looks.items()]
+    guesses = [_tried(codec, sample, encoding, _WEIGHTS.get(codec, 0.9) * number / len(sample), Reason(_LOOKS[codec], number=number, all=len(sample)), limits) for codec, number in looks.items()]
     guesses += [_tried(codec, sample, encoding, weight, reason, limits) for codec, weight, reason in _by_form(sample, looks, limits, encoding)]
     if len(looks) > 1:
-        guesses.append(_tried("auto", sample, encoding, 0.75, f"The sample mixes {len(looks)} formats", limits))
+        guesses.append(_tried("auto", sample, encoding, 0.75, Reason("The sample mixes {number} formats", number=len(looks)), limits))
     if templates is not None and received is not None:
         guesses = [_known(guess, sample, templates, received, limits) for guess in guesses]
     best: dict[str, Guess] = {}
@@ -70,7 +83,7 @@ def recognise(frames: Sequence[bytes], *, templates: Templates | None = None, re
     return list(best.values())
 
 
-def encoding_of(frames: Sequence[bytes]) -> tuple[str, tuple[str, ...]]:
+def encoding_of(frames: Sequence[bytes]) -> tuple[str, tuple[Reason, ...]]:
     """UTF-8, or GB 18030 where the bytes are none and Chinese text comes out.
 
     >>> encoding_of(["登录失败".encode("gbk")])[0], encoding_of(["登录失败".encode()])[0], encoding_of([bytes([255, 254, 1])])[0]
@@ -83,29 +96,29 @@ def encoding_of(frames: Sequence[bytes]) -> tuple[str, tuple[str, ...]]:
     text = whole.decode("gb18030", "replace")
     chinese = sum("\u4e00" <= letter <= "\u9fff" for letter in text)
     if chinese and text.count("\ufffd") * 4 < broken and chinese > text.count("\ufffd"):
-        return "gb18030", ("The bytes are not UTF-8 but Chinese in GB 18030 (GBK)",)
-    return "utf-8", (f"{broken} bytes are not UTF-8",)
+        return "gb18030", (Reason("The bytes are not UTF-8 but Chinese in GB 18030 (GBK)"),)
+    return "utf-8", (Reason("{number} bytes are not UTF-8", number=broken),)
 
 
-def _by_form(sample: list[bytes], looks: Counter[str], limits: Limits, encoding: str) -> list[tuple[str, float, str]]:
+def _by_form(sample: list[bytes], looks: Counter[str], limits: Limits, encoding: str) -> list[tuple[str, float, Reason]]:
     """Formats that only several lines together show."""
-    found: list[tuple[str, float, str]] = []
+    found: list[tuple[str, float, Reason]] = []
     if sample[0].startswith(b"#separator ") or any(frame.startswith(b"#fields") for frame in sample[:10]):
-        found.append(("zeek", 1.0, "It begins with the header of a Zeek log (#separator, #fields)"))
+        found.append(("zeek", 1.0, Reason("It begins with the header of a Zeek log (#separator, #fields)")))
     if mails.looks_like(b"\n".join(sample)[:4096]):
-        found.append(("mail", 1.0, "It begins like a mail message (From, To, Date …), or is Outlook's container"))
+        found.append(("mail", 1.0, Reason("It begins like a mail message (From, To, Date …), or is Outlook's container")))
     found += _tables(sample, limits, encoding)
     if not looks["json"]:
         folded = codecs.decode("lines", sample, limits=limits, encoding=encoding)
         joined, levelled = len(folded.parts), sum("level" in row and "timestamp" in row for row in folded.rows)
         if joined and any("exception" in row for row in folded.rows):
-            found.append(("lines", 0.95, f"{joined} of {len(sample)} lines continue the record before them, with a stack trace"))
+            found.append(("lines", 0.95, Reason("{number} of {all} lines continue the record before them, with a stack trace", number=joined, all=len(sample))))
         elif folded.rows and levelled > 0.8 * len(folded.rows):
-            found.append(("lines", 0.7, f"{levelled} of {len(folded.rows)} records begin with a time and a level"))
+            found.append(("lines", 0.7, Reason("{number} of {all} records begin with a time and a level", number=levelled, all=len(folded.rows))))
     return found
 
 
-def _tables(sample: list[bytes], limits: Limits, encoding: str) -> list[tuple[str, float, str]]:
+def _tables(sample: list[bytes], limits: Limits, encoding: str) -> list[tuple[str, float, Reason]]:
     first = sample[0][: limits.frame_bytes].decode(encoding, "replace").strip()
     if len(sample) < 2 or first[:1] in "{[<#":
         return []
@@ -118,15 +131,15 @@ def _tables(sample: list[bytes], limits: Limits, encoding: str) -> list[tuple[st
     codec = "tsv" if header[0] == "\t" else "csv"
     done = codecs.decode(codec, sample, limits=limits, encoding=encoding)
     share = len(done.rows) / (len(sample) - 1)
-    return [(codec, 0.95, f"The first line names {len(header[1])} columns, and {len(done.rows)} of {len(sample) - 1} lines have as many values")] if share > 0.5 else []
+    return [(codec, 0.95, Reason("The first line names {columns} columns, and {number} of {all} lines have as many values", columns=len(header[1]), number=len(done.rows), all=len(sample) - 1))] if share > 0.5 else []
 
 
-def _tried(codec: str, sample: list[bytes], encoding: str, weight: float, reason: str, limits: Limits) -> Guess:
+def _tried(codec: str, sample: list[bytes], encoding: str, weight: float, reason: Reason, limits: Limits) -> Guess:
     """``weight`` (0 to 1) is how much the look says; the score is that times the share that can be read."""
     frames = [b"\n".join(sample)] if codec == "mail" else sample
     done = codecs.decode(codec, frames, limits=limits, encoding=encoding)
     events = len(done.rows) + len(done.rejects)
-    reasons = (reason,) if not done.rejects else (reason, f"{len(done.rejects)} records cannot be read: {done.rejects[0].reason}")
+    reasons = (reason,) if not done.rejects else (reason, Reason("{number} records cannot be read: {why}", number=len(done.rejects), why=done.rejects[0].reason))
     return Guess(codec, encoding, weight * len(done.rows) / max(1, events), reasons, len(done.rows), len(done.rejects))
 
 
@@ -141,4 +154,4 @@ def _known(guess: Guess, sample: list[bytes], templates: Templates, received: da
         return guess
     name, number = names.most_common(1)[0]
     score = min(1.0, guess.score + 0.1 * number / len(rows))
-    return Guess(guess.codec, guess.encoding, score, (*guess.reasons, f"The template {name} knows {number} of {len(rows)} records"), guess.read, guess.rejected, name)
+    return Guess(guess.codec, guess.encoding, score, (*guess.reasons, Reason("The template {name} knows {number} of {all} records", name=name, number=number, all=len(rows))), guess.read, guess.rejected, name)

@@ -14,10 +14,11 @@ from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid
 from lianfang.rooms.lake import actions, queries
 from lianfang.rooms.lake.adapters import http
-from lianfang.rooms.lake.types import Busy, Filter, Question
+from lianfang.rooms.lake.types import Busy, Filter, Question, Setup
 
 router = api("lake")
 DAY = timedelta(days=1)
+MOST_SAMPLE = 1 << 20
 
 
 @router.post("/ingest/{source}", summary="Send logs: one record per line (NDJSON or text), gzip or zstd", operation_id="lake_ingest", tags=["lake.event"])
@@ -119,6 +120,61 @@ def catalogue(request: HttpRequest, language: Literal["zh", "en"] = "en") -> dic
     tables = [asdict(table) for table in queries.catalogue(viewer=request.viewer)]  # type: ignore[attr-defined]
     columns = [{"name": column.name, "kind": column.kind, "ocsf": column.path, "title": getattr(column, language), "operators": list(queries.OPERATORS[column.kind])} for column in COLUMNS]
     return {"tables": tables, "columns": columns}
+
+
+class Brought(Schema):
+    """Lines of a log as text."""
+
+    text: str
+
+
+@router.post("/sample/recognise", summary="What format a sample is of, best first, with reasons", operation_id="lake_sample_recognise", tags=["lake.source"])
+def recognise(request: HttpRequest, data: Brought) -> list[dict[str, Any]]:
+    request.viewer.must("lake.source.view")  # type: ignore[attr-defined]
+    found = actions.guesses(data.text[:MOST_SAMPLE].encode())
+    return [{"codec": one.codec, "encoding": one.encoding, "score": one.score, "reasons": [str(reason) for reason in one.reasons], "read": one.read, "rejected": one.rejected, "template": one.template} for one in found]
+
+
+class Tried(Brought):
+    """A sample, and how it is to be read: as a source's fields; ``mapping``: the YAML of an own mapping, instead of ``template``."""
+
+    codec: str = "auto"
+    encoding: str = "utf-8"
+    header: str = ""
+    start: str = ""
+    zone: str = ""
+    template: str = ""
+    mapping: str = ""
+
+
+@router.post("/sample/preview", summary="A sample as it would be stored; nothing is", operation_id="lake_sample_preview", tags=["lake.source"])
+def preview(request: HttpRequest, data: Tried) -> dict[str, Any]:
+    """Up to 20 events with their columns, level and coverage (0 to 1), every reject with what to do, and all fields."""
+    viewer = request.viewer  # type: ignore[attr-defined]
+    viewer.must("lake.source.view")
+    return asdict(actions.preview(data.text[:MOST_SAMPLE].encode(), Setup(**data.dict(exclude={"text"})), viewer=viewer))
+
+
+class Written(Schema):
+    """The YAML of a mapping with its samples. ``renew``: its samples are what they become now, also where that differs."""
+
+    yaml: str
+    renew: bool = False
+
+
+@router.post("/mappings/", summary="Import a mapping: new, or a new version of the one of its name", operation_id="lake_mapping_import", tags=["lake.mapping"])
+def import_mapping(request: HttpRequest, data: Written) -> dict[str, Any]:
+    """422 with ``details.differences`` when a stored sample becomes something else."""
+    row = actions.save_mapping(data.yaml, actor=request.viewer, renew=data.renew)  # type: ignore[attr-defined]
+    return {"name": row.name, "version": row.version, "samples": row.samples}
+
+
+@router.get("/mappings/{name}", summary="A mapping as YAML", operation_id="lake_mapping_export", tags=["lake.mapping"])
+def export_mapping(request: HttpRequest, name: str) -> dict[str, str]:
+    viewer = request.viewer  # type: ignore[attr-defined]
+    viewer.must("lake.mapping.view")
+    text = queries.mapping_text(name, viewer=viewer)
+    return {"name": name, "yaml": text if queries.may_read_samples(viewer) else text.partition("\ntests:")[0] + "\n"}
 
 
 class Again(Schema):

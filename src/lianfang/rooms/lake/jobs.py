@@ -10,8 +10,9 @@ from lianfang.rooms.lake import actions
 @every(seconds=3600)
 @job(name="lake.forget_receipts", attempts=3)
 def forget_receipts() -> None:
-    """Receipts live thirty days."""
+    """Receipts live thirty days, samples that somebody looked at one."""
     actions.forget_receipts()
+    actions.forget_trials()
 
 
 @every(seconds=60)

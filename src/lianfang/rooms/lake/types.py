@@ -44,6 +44,18 @@ class Codec(TextChoices):
     AUTO = "auto", _("found by itself")
     JSON = "json", _("JSON")
     SYSLOG = "syslog", _("syslog")
+    CEF = "cef", "CEF (ArcSight)"
+    LEEF = "leef", "LEEF (QRadar)"
+    KV = "kv", _("names and values (a=1 b=2)")
+    CSV = "csv", _("CSV (columns named in a header line)")
+    TSV = "tsv", _("TSV (columns parted by tabs)")
+    ZEEK = "zeek", _("Zeek logs")
+    SURICATA = "suricata", "Suricata EVE"
+    AUDITD = "auditd", _("Linux audit daemon")
+    WEB = "web", _("web server (nginx, Apache)")
+    WINXML = "winxml", _("Windows events as XML")
+    LINES = "lines", _("application log of one or many lines")
+    MAIL = "mail", _("mail messages")
 
 
 class Begin(TextChoices):
@@ -299,6 +311,79 @@ class Overview:
     sources: int
     active: int
     silent: tuple[str, ...] = field(default=())
+
+
+# ---- a sample, as it would be stored ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How logs are read and mapped. ``mapping``: the YAML of an own mapping; else ``template`` names one that is there (empty: found by itself)."""
+
+    codec: str = "auto"
+    encoding: str = "utf-8"
+    header: str = ""
+    start: str = ""
+    zone: str = ""
+    template: str = ""
+    mapping: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TriedField:
+    """One field of an event: its text, the columns it goes into, and those of them that it gave no value for."""
+
+    name: str
+    text: str
+    columns: tuple[str, ...]
+    failed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TriedEvent:
+    """One record as it would be stored. ``columns`` are those with a value; ``coverage`` is the share of its fields that are in one, 0 to 1."""
+
+    number: int
+    columns: Mapping[str, Any]
+    level: int
+    template: str
+    raw: str
+    fields: tuple[TriedField, ...]
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class TriedReject:
+    """A record that cannot be read: why, and what to do."""
+
+    number: int
+    reason: str
+    todo: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class SampleField:
+    """A field over all records of a sample: in how many it is, what it says, where it goes, where one of its name usually goes."""
+
+    name: str
+    count: int
+    examples: tuple[str, ...]
+    columns: tuple[str, ...]
+    failed: int
+    usual: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A sample as it would be stored: the first events, every reject, all fields, and how much of them is in columns (0 to 1)."""
+
+    records: int
+    events: tuple[TriedEvent, ...]
+    rejects: tuple[TriedReject, ...]
+    fields: tuple[SampleField, ...]
+    coverage: float
+    header: str = ""
 
 
 # ---- facts -----------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ __getattr__, __all__ = lazy.door(
         "files": "ingest_path",
         "grading": "accept_grade change_grade grade start_grading start_table",
         "ingesting": "drain ingest settle",
+        "mappings": "delete_mapping save_mapping",
+        "previewing": "SAMPLE_BYTES begin_source forget_trials guesses mend_source open_trial preview trial_of",
         "receiving": "door receive",
         "rejects": "replay_rejects",
         "sampling": "erase_sample feed_sample shifted",

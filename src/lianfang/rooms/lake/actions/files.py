@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lianfang.engines.connect import files as containers
+from lianfang.engines.connect.files import Manner
 from lianfang.engines.connect.limits import Reject
 from lianfang.kernel.errors import Missing
 from lianfang.kernel.viewer import Viewer
+from lianfang.rooms.lake import models
 from lianfang.rooms.lake.actions import receiving, sources
-from lianfang.rooms.lake.types import Busy, Kind
+from lianfang.rooms.lake.types import Busy, Codec, Kind
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +40,12 @@ def ingest_path(path: Path, source: str, *, actor: Viewer, progress: Progress | 
     if not found or not found[0].exists():
         raise Missing(f"There is no file {path}", todo="Check the path.")
     sources.ensure_source(source, kind=Kind.UPLOAD, actor=actor)
+    manner = manner_of(models.Source.objects.get(name=source))
     total, done = sum(one.stat().st_size for one in found), 0
     report = {"files": len(found), "events": 0, "rejects": 0}
     for one in found:
         name = _digest(one)
-        for number, (frames, faults) in enumerate(parts(one)):
+        for number, (frames, faults) in enumerate(parts(one, manner)):
             _patiently(source, frames, faults, key=f"{name}:{number}", actor=actor)
             report["events"] += len(frames)
             report["rejects"] += len(faults)
@@ -54,12 +57,17 @@ def ingest_path(path: Path, source: str, *, actor: Viewer, progress: Progress | 
     return report
 
 
-def parts(path: Path) -> Iterator[Part]:
+def manner_of(row: models.Source) -> Manner:
+    """How the files of a source are read; what is found by itself is found record by record."""
+    return Manner("" if row.codec == Codec.AUTO else row.codec, row.encoding, row.header, row.start)
+
+
+def parts(path: Path, manner: Manner) -> Iterator[Part]:
     """The frames of a file in parts, always cut at the same places."""
     frames: list[bytes] = []
     faults: list[tuple[bytes, str, str]] = []
     size = 0
-    for item in _records(path):
+    for item in _records(path, manner):
         if isinstance(item, Reject):
             faults.append((item.raw, item.reason, item.todo))
             size += len(item.raw)
@@ -73,10 +81,10 @@ def parts(path: Path) -> Iterator[Part]:
         yield frames, faults
 
 
-def _records(path: Path) -> Iterator[bytes | Reject]:
+def _records(path: Path, manner: Manner) -> Iterator[bytes | Reject]:
     """What the file holds; a file that breaks its reader ends with a reject that says so, and the next file is read."""
     try:
-        yield from containers.frames(path)
+        yield from containers.frames(path, manner=manner)
     except Exception as error:
         log.warning("reading %s ended early", path, exc_info=True)
         yield Reject(0, path.name.encode(), f"The file cannot be read any further: {error}", "Check that it is whole, and of the kind that its name says.")

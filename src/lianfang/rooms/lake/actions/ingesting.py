@@ -15,7 +15,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 import pyarrow as pa
@@ -23,8 +23,9 @@ from django.conf import settings
 from django.db import close_old_connections, connections
 
 from lianfang.engines.connect.mapping import Templates
-from lianfang.kernel.errors import Conflict, Invalid
-from lianfang.rooms.lake import declare, models
+from lianfang.engines.connect.template import Template
+from lianfang.kernel.errors import Conflict, Fault, Invalid
+from lianfang.rooms.lake import declare, models, queries
 from lianfang.rooms.lake.actions import keeping, listening, receiving, spool
 from lianfang.rooms.lake.actions.preparing import Origin, Prepared, Preparer
 from lianfang.rooms.lake.actions.spool import Segment
@@ -96,14 +97,30 @@ class _Sources:
 
     due: float = 0.0
     known: dict[str, Origin] | None = None
+    compiled: dict[tuple[str, int], Template | None] = field(default_factory=dict)
 
-    def origin(self, name: str) -> Origin | None:
-        """``None`` for a source that is gone or going."""
-        if self.known is None or monotonic() >= self.due or name not in self.known:
-            rows = models.Source.objects.exclude(stage=Stage.ERASING)
-            self.known = {row.name: Origin(row.name, row.codec, row.encoding, row.template, _zone(row), row.organisation, row.territory, row.industry) for row in rows}
+    def origin(self, name: str, fresh: bool) -> Origin | None:
+        """``None`` for a source that is gone or going; ``fresh``: looked up now."""
+        if self.known is None or fresh or monotonic() >= self.due or name not in self.known:
+            rows = list(models.Source.objects.exclude(stage=Stage.ERASING))
+            own = {row.name: row for row in models.Mapping.objects.filter(name__in={row.template for row in rows if row.template})}
+            self.known = {row.name: self._origin(row, own.get(row.template)) for row in rows}
             self.due = monotonic() + SOURCES_EVERY
         return self.known.get(name)
+
+    def _origin(self, row: models.Source, own: models.Mapping | None) -> Origin:
+        known = Origin(row.name, row.codec, row.encoding, row.header, row.start, row.template, _zone(row), row.organisation, row.territory, row.industry)
+        return known if own is None else replace(known, mapping=self._mapping(own), version=own.version)
+
+    def _mapping(self, own: models.Mapping) -> Template | None:
+        key = own.name, own.version
+        if key not in self.compiled:
+            try:
+                self.compiled[key] = queries.compiled(own.text)
+            except Fault:
+                log.exception("the mapping %s (version %d) no longer compiles: its sources are stored with all fields unmapped", *key)
+                self.compiled[key] = None
+        return self.compiled[key]
 
 
 def _zone(row: models.Source) -> str:

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time
 from typing import Any, Protocol
@@ -18,6 +18,8 @@ from django.conf import settings
 from django.db import close_old_connections, connections
 from django.db.models import F
 
+from lianfang.engines.connect import files as containers
+from lianfang.engines.connect import joining
 from lianfang.kernel.errors import Fault
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.lake import models
@@ -30,8 +32,10 @@ from lianfang.rooms.lake.types import Busy, Kind, Stage
 log = logging.getLogger(__name__)
 
 LISTENING = (Kind.SYSLOG_UDP, Kind.SYSLOG_TCP, Kind.SYSLOG_TLS, Kind.FOLDER, Kind.KAFKA, Kind.DATABASE, Kind.POLL)
-BESIDE = ("note", "codec", "template", "encoding", "zone", "silent_after")
+BESIDE = ("note", "template", "zone", "silent_after")
 """What of a source its door does not depend on."""
+READ = ("codec", "encoding", "header", "start")
+"""How a source is read: a folder takes its files apart by it, the other doors leave that to preparing."""
 LOOK = 1.0
 SETTLED = 3.0
 """Seconds without change after which a packed file is read, and a last line without its end is taken as it is."""
@@ -94,7 +98,8 @@ def _arrange(standing: dict[str, _Standing]) -> None:
 
 def _wanted(row: models.Source) -> tuple[Any, ...]:
     """What a door is made of: when any of it changes the door is made anew. A renewed certificate is another one."""
-    return (row.kind, row.sealed, *(getattr(row, name) for name in sources.FIELDS if name not in BESIDE), _certificate(row))
+    beside = BESIDE if row.kind == Kind.FOLDER else (*BESIDE, *READ)
+    return (row.kind, row.sealed, *(getattr(row, name) for name in sources.FIELDS if name not in beside), _certificate(row))
 
 
 def _certificate(row: models.Source) -> tuple[float, ...]:
@@ -139,7 +144,7 @@ class Watch:
 
     def __init__(self, row: models.Source):
         self.path = sources.allowed_folder(row.path)
-        self.source, self.pattern, self.dropped = row, row.pattern or "*", 0
+        self.source, self.pattern, self.dropped, self.manner = row, row.pattern or "*", 0, files.manner_of(row)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"folder-{row.name}", daemon=True)
         self._thread.start()
@@ -187,20 +192,32 @@ class Watch:
     def _lines(self, row: models.WatchedFile, seen: folder.Seen) -> bool:
         """The next lines of a growing file; returns whether there may be more at once."""
         again = row.pending if row.pending > row.offset else None
-        frames, end = folder.lines(seen.path, row.offset, again, idle=time() - seen.changed > IDLE)
+        idle = time() - seen.changed > IDLE
+        lines, end = folder.lines(seen.path, row.offset, again, idle=idle, whole=self._whole_events)
         if end <= row.offset:
             return False
         self._note(row, seen, pending=end)
-        if frames:
-            receiving.receive(self.source.name, frames, actor=SYSTEM, key=f"{row.pk}:{row.offset}")
+        frames, faults = self._records(seen, row.offset, lines)
+        if frames or faults:
+            receiving.receive(self.source.name, frames, actor=SYSTEM, key=f"{row.pk}:{row.offset}", faults=faults)
         self._note(row, seen, offset=end, mark=row.mark or folder.mark(seen.path))
         return end < seen.size
+
+    def _whole_events(self, lines: Sequence[bytes]) -> int:
+        """How many of these lines belong to events that are whole: the last one may go on."""
+        return joining.open_from(self.manner.codec, lines, start=self.manner.start)
+
+    def _records(self, seen: folder.Seen, offset: int, lines: list[bytes]) -> files.Part:
+        """Lines → records that stand alone; the names of columns stand at the beginning of the file, unless the source says them."""
+        header = self.manner.header or ("\n".join(folder.head(seen.path, self.manner.codec, self.manner.encoding)) if offset else "")
+        found = list(containers.records(lines, manner=replace(self.manner, header=header)))
+        return [one for one in found if isinstance(one, bytes)], [(one.raw, one.reason, one.todo) for one in found if not isinstance(one, bytes)]
 
     def _whole(self, row: models.WatchedFile, seen: folder.Seen) -> bool:
         """A packed file, once it has stopped growing; ``pending`` counts the parts that are safe."""
         if time() - seen.changed < SETTLED:
             return False
-        for number, (frames, faults) in enumerate(files.parts(seen.path)):
+        for number, (frames, faults) in enumerate(files.parts(seen.path, self.manner)):
             if number >= row.pending:
                 receiving.receive(self.source.name, frames, actor=SYSTEM, key=f"{row.pk}:{number}", faults=faults)
                 self._note(row, seen, pending=number + 1)

@@ -19,6 +19,7 @@ import pyarrow as pa
 from lianfang.engines.columns import shape
 from lianfang.engines.connect import codecs
 from lianfang.engines.connect.mapping import Templates
+from lianfang.engines.connect.template import Template
 from lianfang.engines.policy import classify
 from lianfang.engines.schema.events import table_of
 from lianfang.rooms.lake.actions import spool
@@ -32,6 +33,8 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=1)
 """A time before ``EARLIEST`` or further ahead than this is a broken clock: the time of receipt stands instead."""
 MOST_REJECT_BYTES = 64 << 10
+AGAIN = "replay:"
+"""How the number of what is sent through again begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,16 @@ class Origin:
     name: str
     codec: str
     encoding: str
+    header: str
+    start: str
     template: str
     zone: str
     organisation: str
     territory: str
     industry: str
+    mapping: Template | None = None
+    version: int = 0
+    """The node's own mapping that it names, compiled, and its version."""
 
 
 @dataclass(slots=True)
@@ -79,14 +87,16 @@ class _Frames:
     numbers: list[int] = field(default_factory=list)
     received: list[int] = field(default_factory=list)
     faults: list[tuple[int, int, bytes, str, str]] = field(default_factory=list)
+    again: bool = False
+    """Sent through again after something was mended: the mended settings have to be the ones it meets."""
 
 
 class Preparer:
-    """Prepares segments, one after another. ``origin(name)`` is ``None`` for a source that is gone: its frames are dropped. ``zone``: that of most sources."""
+    """Prepares segments, one after another. ``origin(name, fresh)`` is ``None`` for a source that is gone: its frames are dropped; ``fresh``: as it is at this moment. ``zone``: that of most sources."""
 
-    def __init__(self, *, templates: Templates, examiners: Mapping[str, Examiner], origin: Callable[[str], Origin | None], is_new: Callable[[str, str], bool], zone: str = "UTC"):
+    def __init__(self, *, templates: Templates, examiners: Mapping[str, Examiner], origin: Callable[[str, bool], Origin | None], is_new: Callable[[str, str], bool], zone: str = "UTC"):
         self.templates, self.examiners, self.origin, self.is_new = templates, examiners, origin, is_new
-        self._chosen = {("", zone): (templates, zone_of(zone))}
+        self._chosen: dict[tuple[str, int, str], tuple[Templates, tzinfo]] = {("", 0, zone): (templates, zone_of(zone))}
 
     def prepare(self, segment: Segment) -> Prepared:
         """All groups of a segment."""
@@ -95,7 +105,7 @@ class Preparer:
             log.error("spool %s/%s: %d bytes at its end are damaged and were left out", segment.worker, segment.path.name, segment.size - good)
         done = Prepared(segment)
         for name, part in self._by_source(groups, done).items():
-            origin = self.origin(name)
+            origin = self.origin(name, part.again)
             if origin is not None:
                 self._one(origin, part, done)
         return done
@@ -110,6 +120,7 @@ class Preparer:
                     continue
                 done.keys.append((group.source, group.key))
             part = parts.setdefault(group.source, _Frames())
+            part.again = part.again or group.key.startswith(AGAIN)
             part.frames += group.frames
             part.numbers += range(start, start + len(group.frames))
             part.received += [group.received] * len(group.frames)
@@ -122,7 +133,7 @@ class Preparer:
         tally = done.tallies.setdefault(origin.name, Tally())
         tally.bytes += sum(map(len, part.frames))
         tally.oldest = min([tally.oldest, *part.received[:1], *(fault[1] for fault in part.faults[:1])])
-        decoded = codecs.decode(origin.codec, part.frames, encoding=origin.encoding)
+        decoded = codecs.decode(origin.codec, part.frames, encoding=origin.encoding, header=origin.header, start=origin.start)
         rejects = [(part.numbers[one.index], part.received[one.index], "decode", one.raw, one.reason, one.todo) for one in decoded.rejects]
         rejects += [(number, received, "open", raw, reason, todo) for number, received, raw, reason, todo in part.faults]
         done.rejects += _rejects(origin, segment, rejects)
@@ -136,12 +147,12 @@ class Preparer:
         segment, rows = done.segment, decoded.rows
         moments = {one: datetime.fromtimestamp(one / 1000, UTC) for one in set(part.received)}
         received = [moments[part.received[at]] for at in decoded.origin]
-        templates, zone = self._templates(origin.template, origin.zone)
+        templates, zone = self._templates(origin)
         mapped = templates.map(rows, received=received[-1], zone=zone)
         columns: dict[str, Any] = dict(mapped.columns)
         columns["event_id"] = _identifiers(segment, [part.numbers[at] for at in decoded.origin])
         columns["received"] = received
-        columns["time"] = _sane(columns.get("time"), received)
+        columns["time"] = sane(columns.get("time"), received)
         columns["source"], columns["territory"], columns["industry"] = ([value] * len(rows) for value in (origin.name, origin.territory, origin.industry))
         columns["raw"] = [raw.decode("utf-8", "replace") for raw in decoded.raws]
         columns["level"] = [int(level) for level in classify(columns)]
@@ -152,11 +163,15 @@ class Preparer:
         done.owners.add(origin.territory)
         done.events.append((shape.table(columns), [table_of(uid or 0) for uid in columns.get("class_uid") or [0] * len(rows)]))
 
-    def _templates(self, name: str, zone: str) -> tuple[Templates, tzinfo]:
+    def _templates(self, origin: Origin) -> tuple[Templates, tzinfo]:
         """All templates, or the one that the source names (what does not fit it is kept unmapped); one set per zone, since memos of times hold for one zone."""
-        if (name, zone) not in self._chosen:
-            self._chosen[name, zone] = (Templates([one for one in self.templates.templates if name in ("", one.name)], cache_bytes=8 << 20), zone_of(zone))
-        return self._chosen[name, zone]
+        key = origin.template, origin.version, origin.zone
+        if key not in self._chosen:
+            for old in [one for one in self._chosen if one[0] == origin.template and one[1] != origin.version]:
+                del self._chosen[old]
+            found = [origin.mapping] if origin.mapping else [one for one in self.templates.templates if origin.template in ("", one.name)]
+            self._chosen[key] = (Templates(found, cache_bytes=8 << 20), zone_of(origin.zone))
+        return self._chosen[key]
 
     def _examine(self, batch: Batch) -> dict[str, Mapping[int, tuple[str, ...]]]:
         """Every examiner's hits. One that fails costs its hits and is heard in the log, never the events."""
@@ -188,7 +203,7 @@ def _identifiers(segment: Segment, numbers: Sequence[int]) -> list[str]:
     return names
 
 
-def _sane(times: Sequence[datetime | None] | None, received: Sequence[datetime]) -> list[datetime]:
+def sane(times: Sequence[datetime | None] | None, received: Sequence[datetime]) -> list[datetime]:
     """The event's own time where it can be right, else the time of receipt."""
     if times is None:
         return list(received)

@@ -15,28 +15,31 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from lianfang.commons.frame.scoped import whose
 from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.ledger import actions as ledger
 from lianfang.commons.people import queries as people
+from lianfang.engines.connect import codecs
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Invalid, Missing
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, Viewer
-from lianfang.rooms.lake import models
+from lianfang.rooms.lake import models, queries
 from lianfang.rooms.lake.actions import asking, receiving, secrets
 from lianfang.rooms.lake.adapters.syslog import certificates
 from lianfang.rooms.lake.types import NOT_HERE, Codec, Kind, SourceErased, Stage, zone_of
 
 FIELDS = (
-    "note", "codec", "template", "encoding", "zone", "host", "port", "path", "pattern",
+    "note", "codec", "template", "encoding", "header", "start", "zone", "host", "port", "path", "pattern",
     "address", "table", "column", "consumer_group", "begin", "user", "login", "tls", "authority", "paging", "items", "next", "parameter", "every", "silent_after",
 )  # fmt: skip
 GOES_OUT = ("address", "user", "tls", "authority")
 """Who gets the secret: when one of these changes it has to be typed again."""
 SYSLOG = (Kind.SYSLOG_UDP, Kind.SYSLOG_TCP, Kind.SYSLOG_TLS)
 RECEIPTS_KEPT = timedelta(days=30)
+LONGEST_HEADER = 4000
 
 
 def create_source(name: str, *, actor: Viewer, kind: str = Kind.HTTP, **fields: Any) -> Ref:
@@ -57,8 +60,9 @@ def ensure_source(name: str, *, actor: Viewer, kind: str = Kind.UPLOAD, **fields
 
 def _made(name: str, *, actor: Viewer, kind: str = Kind.HTTP, **fields: Any) -> models.Source:
     secret = _secret(fields)
-    row = models.Source(name=name, kind=kind, **_owner(actor), **_known(fields))
+    row = models.Source(name=name, kind=kind, **owner(actor), **_known(fields))
     _must_fit(row, secret)
+    _must_know(row.template, actor)
     row.sealed = secrets.seal(secret or "")
     try:
         with transaction.atomic():
@@ -83,17 +87,19 @@ def change_source(row: models.Source, values: Mapping[str, Any], *, actor: Viewe
     if fixed:
         raise Invalid("A source keeps its name and its kind", why="They stand in events that are stored already.", todo="Make another source.", details={name: ["cannot be changed"] for name in fixed})
     fresh = {name: value for name, value in values.items() if name not in ("name", "kind")}
-    secret, before = _secret(fresh), {name: getattr(row, name) for name in GOES_OUT}
+    secret, before = _secret(fresh), {name: getattr(row, name) for name in FIELDS}
     for name, value in _known(fresh).items():
         setattr(row, name, value)
     _must_fit(row, secret)
+    if row.template != before["template"]:
+        _must_know(row.template, actor)
     if secret is not None:
         row.sealed = secrets.seal(secret)
-    elif row.sealed and any(getattr(row, name) != value for name, value in before.items()):
+    elif row.sealed and any(getattr(row, name) != before[name] for name in GOES_OUT):
         raise Invalid("The secret has to be typed again", why="It would go to another address, or under another name.", todo="Type it, or leave address, user and encryption as they were.", details={"secret": ["type it again"]})
     row.trouble = row.tried_said = ""
     row.save(update_fields=(*FIELDS, "sealed", "trouble", "tried_said"))
-    _told("lake.source_changed", row, actor, **{name: str(getattr(row, name))[:200] for name in FIELDS if name in values}, **({"secret": "changed"} if secret is not None else {}))
+    _told("lake.source_changed", row, actor, **ledger.differing(before, {name: getattr(row, name) for name in FIELDS}), **({"secret": "changed"} if secret is not None else {}))
     receiving.forget_doors()
     return row
 
@@ -201,6 +207,7 @@ def _must_fit(row: models.Source, secret: str | None) -> None:
         raise Invalid("A syslog source needs a port", todo="Give one, for example 1514.", details={"port": ["1 … 65535"]})
     if row.kind == Kind.FOLDER:
         allowed_folder(row.path)
+    _must_read(row)
     if row.authority:
         certificates.checked(row.authority)
     asking.fits(row, secret)
@@ -208,7 +215,28 @@ def _must_fit(row: models.Source, secret: str | None) -> None:
         allowed_folder(str(asking.sqlite_file(row).resolve().parent))
 
 
-def _owner(actor: Viewer) -> dict[str, str]:
+def _must_read(row: models.Source) -> None:
+    """Header and start say what they should say."""
+    if len(row.header) > LONGEST_HEADER:
+        raise Invalid(gettext("The header line is too long"), why=gettext("At most %d characters are kept.") % LONGEST_HEADER, todo=gettext("Name fewer columns."), details={"header": [gettext("too long")]})
+    try:
+        if row.header and row.codec in (Codec.CSV, Codec.TSV, Codec.ZEEK):
+            codecs.decode(row.codec, [], encoding=row.encoding, header=row.header)
+        if row.start:
+            codecs.decode(Codec.LINES, [b"x"], start=row.start)
+    except Missing as fault:
+        raise Invalid(gettext("The header line names no columns"), why=fault.why, todo=gettext("Copy the first line of a file of this source."), details={"header": [gettext("The header line names no columns")]}) from fault
+    except Invalid as fault:
+        raise Invalid(gettext("The beginning of a record is no pattern"), why=fault.why, todo=gettext("Write a RE2 pattern, such as ^\\d{4}-."), details={"start": [fault.why]}) from fault
+
+
+def _must_know(template: str, actor: Viewer) -> None:
+    if template and not queries.knows_template(template, viewer=actor):
+        raise Invalid(gettext("There is no mapping template %s") % template[:80], why=gettext("Neither does one ship under this name, nor did anybody of your scope make it."), todo=gettext("Choose one of the list, or leave it empty."), details={"template": [gettext("There is no such template.")]})
+
+
+def owner(actor: Viewer) -> dict[str, str]:
+    """The scope columns of what the actor makes: the actor's own organisation, or the node's, when the node or its console acts."""
     if actor.path:
         return whose(actor)
     units = people.organisations(SYSTEM)

@@ -1,5 +1,5 @@
-"""Pages of the lake: search, one event, SQL, sources, rejects, upload, catalogue."""
+"""Pages of the lake: search, one event, SQL, sources, rejects, upload, a source by sample, mappings, catalogue."""
 
-from lianfang.rooms.lake.pages import catalogue, grading, one, rejects, search, sources, taking, upload
+from lianfang.rooms.lake.pages import catalogue, grading, mappings, one, rejects, search, sources, taking, upload, wizard
 
-__all__ = ["catalogue", "grading", "one", "rejects", "search", "sources", "taking", "upload"]
+__all__ = ["catalogue", "grading", "mappings", "one", "rejects", "search", "sources", "taking", "upload", "wizard"]

@@ -8,7 +8,8 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame.sheets import SheetForm
-from lianfang.rooms.lake import models
+from lianfang.kernel.viewer import SYSTEM
+from lianfang.rooms.lake import models, queries
 from lianfang.rooms.lake.types import Kind
 
 ASKED = (Kind.KAFKA, Kind.DATABASE, Kind.POLL)
@@ -21,6 +22,8 @@ OF_KIND: dict[str, set[Kind]] = {
     "paging": {Kind.POLL}, "items": {Kind.POLL}, "next": {Kind.POLL}, "parameter": {Kind.POLL}, "every": {Kind.DATABASE, Kind.POLL},
 }  # fmt: skip
 """Fields that only some kinds have."""
+READ = ("codec", "encoding", "header", "start", "zone", "template")
+"""How the bytes of a source are read."""
 
 
 class SourceForm(SheetForm):
@@ -30,7 +33,7 @@ class SourceForm(SheetForm):
 
     class Meta:
         model = models.Source
-        fields = ("name", "kind", *OF_KIND, "codec", "note", "encoding", "zone", "template", "silent_after")
+        fields = ("name", "kind", *OF_KIND, "note", *READ, "silent_after")
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -38,6 +41,10 @@ class SourceForm(SheetForm):
         for name, kinds in (*OF_KIND.items(), ("secret", _ASKED)):
             if kind not in kinds and not self.data.get(name):
                 del self.fields[name]
+        if "template" in self.fields:
+            self._choose_template()
+        if "header" in self.fields:
+            self.fields["header"].widget = forms.Textarea(attrs={"rows": 2, "class": "form-control mono", "spellcheck": "false", "aria-describedby": "id_header_help"})
         if "secret" in self.fields and "user" in self.fields:
             names = [name for name in self.fields if name != "secret"]
             names.insert(names.index("user") + 1, "secret")
@@ -46,3 +53,11 @@ class SourceForm(SheetForm):
             self.fields["kind"].widget.attrs |= {"hx-get": ".", "hx-trigger": "change", "hx-include": "#id_name, #id_note", "hx-target": "closest form", "hx-select": "form.form-card", "hx-swap": "outerHTML"}
         else:
             self.fields["kind"].disabled = True
+
+    def _choose_template(self) -> None:
+        """Templates are chosen by their title; one that is set and lies outside the scope stays."""
+        found = queries.template_choices(viewer=self.viewer or SYSTEM)
+        if (now := self.instance.template) and now not in dict(found):
+            found.insert(0, (now, now))
+        field = self.fields["template"]
+        self.fields["template"] = forms.ChoiceField(choices=[("", _("found by itself, record by record")), *found], label=field.label, required=False, widget=forms.Select(attrs={"class": "form-select"}))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 WHOLE = (".gz", ".zst", ".zip", ".evtx")
@@ -18,6 +19,7 @@ HIDDEN = (".tmp", ".part", ".swp", ".filepart", ".crdownload")
 PART = 2 << 20
 LONGEST = 8 << 20
 HEAD = 256
+HEADER = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,11 @@ def mark(path: Path) -> str:
     return hashlib.blake2b(head, digest_size=16).hexdigest() if len(head) == HEAD else ""
 
 
-def lines(path: Path, start: int, end: int | None, *, idle: bool) -> tuple[list[bytes], int]:
+def lines(path: Path, start: int, end: int | None, *, idle: bool, whole: Callable[[Sequence[bytes]], int] = len) -> tuple[list[bytes], int]:
     """Whole lines from ``start``, and where the next part starts. With ``end``: exactly that part once more.
 
     A line without its end waits for it, unless the file is ``idle``; a line longer than ``LONGEST`` is cut there.
+    ``whole(lines)`` says how many of them belong to events that are whole: the others wait in the same way.
     """
     with path.open("rb") as file:
         file.seek(start)
@@ -67,6 +70,27 @@ def lines(path: Path, start: int, end: int | None, *, idle: bool) -> tuple[list[
         at_end = os.fstat(file.fileno()).st_size == start + len(data)
     if end is None:
         cut = data.rfind(b"\n") + 1
-        whole = (idle and at_end) or (not cut and len(data) >= LONGEST)
-        data = data if whole else data[:cut]
+        now = (idle and at_end) or (not cut and len(data) >= LONGEST)
+        data = data if now else data[: _ended(data[:cut], whole)]
     return [line for raw in data.split(b"\n") if (line := raw.rstrip(b"\r"))], start + len(data)
+
+
+def _ended(data: bytes, whole: Callable[[Sequence[bytes]], int]) -> int:
+    """The length of what belongs to whole events; all of it when one event fills a part."""
+    found = data.split(b"\n")[:-1]
+    count = whole(found)
+    if count >= len(found):
+        return len(data)
+    length = sum(len(line) + 1 for line in found[:count])
+    return length or (len(data) if len(data) >= PART // 2 else 0)
+
+
+def head(path: Path, codec: str, encoding: str) -> list[str]:
+    """The lines at the beginning of a file that name its columns: of CSV and TSV the first, of Zeek those with ``#``; none for other codecs."""
+    if codec not in ("csv", "tsv", "zeek"):
+        return []
+    with path.open("rb") as file:
+        found = [line.rstrip(b"\r\n") for line in file.readlines(HEADER)]
+    if codec == "zeek":
+        found = list(takewhile(lambda line: line.startswith(b"#"), found))
+    return [line.decode(encoding, "replace").removeprefix("\ufeff") for line in (found if codec == "zeek" else found[:1])]
