@@ -72,7 +72,7 @@ def forget_trials() -> int:
 
 def guesses(content: bytes, *, name: str = "sample") -> list[Guess]:
     """What the sample may be, best first, each with its reasons."""
-    found = [one for one in islice(_frames(content, Setup(), name), RECORDS) if isinstance(one, bytes)]
+    found = _lines(content) or [one for one in islice(_frames(content, Setup(), name), RECORDS) if isinstance(one, bytes)]
     return recognise(found, templates=Templates(queries.shipped(), cache_bytes=8 << 20), received=clock.now())
 
 
@@ -146,6 +146,13 @@ def _frames(content: bytes, setup: Setup, name: str) -> Iterator[bytes | Reject]
     """As the file of such a source is taken apart."""
     manner = Manner("" if setup.codec == Codec.AUTO else setup.codec, setup.encoding, setup.header, setup.start)
     return files.stream_frames(io.BytesIO(content), size=len(content), name=name or "sample", manner=manner)
+
+
+def _lines(content: bytes) -> list[bytes]:
+    """The lines of plain text as they are, since their codec is not known yet; nothing for what has to be opened or taken apart first."""
+    if content.startswith((*PACKED, b"\xff\xfe", b"\xfe\xff")) or content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"[", b"{\n", b"{\r", b"<?xml", b"<nmaprun")):
+        return []
+    return [line.rstrip(b"\r") for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n") if line.strip()][:RECORDS]
 
 
 def _taken(content: bytes, setup: Setup, name: str) -> tuple[list[tuple[int, bytes]], list[tuple[int, Reject]]]:
