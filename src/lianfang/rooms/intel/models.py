@@ -14,7 +14,7 @@ from lianfang.commons.frame.scoped import Scoped
 from lianfang.kernel import clock
 from lianfang.kernel.ids import new_id
 from lianfang.kernel.ref import Ref
-from lianfang.rooms.intel.types import Form, Kind, Mark, Rejected, Stage, Standing
+from lianfang.rooms.intel.types import About, Form, Kind, Mark, Rejected, Stage, Standing
 
 LONGEST = 2048
 """Characters of a value; longer URLs are refused, not cut."""
@@ -82,6 +82,41 @@ class Indicator(Scoped):
         if self.valid_from > now:
             return Standing.PENDING
         return Standing.EXPIRED if self.valid_until is not None and self.valid_until <= now else Standing.ACTIVE
+
+
+class Entry(Scoped):
+    """What one source knows of one vulnerability, malware, security event, hacker group or device fingerprint."""
+
+    about = models.CharField(_("about"), max_length=14, choices=About.choices, editable=False)
+    key = models.CharField(_("identifier"), max_length=120, editable=False)
+    digest = models.CharField(max_length=64, editable=False)
+    name = models.CharField(_("name"), max_length=300, editable=False)
+    summary = models.TextField(_("summary"), default="", editable=False)
+    severity = models.PositiveSmallIntegerField(_("severity"), default=0, editable=False)
+    score = models.FloatField("CVSS", null=True, editable=False)
+    aliases = models.JSONField(_("also known as"), default=list, editable=False)
+    hashes = models.JSONField(_("hashes of samples"), default=list, editable=False)
+    links = models.JSONField(_("references"), default=list, editable=False)
+    facts = models.JSONField(_("further facts"), default=dict, editable=False)
+    words = models.TextField(default="", editable=False, help_text="Everything it may be searched by")
+    published = models.DateTimeField(_("published"), null=True, editable=False)
+    modified = models.DateTimeField(_("changed at its source"), null=True, editable=False)
+    source = models.CharField(_("source"), max_length=120, editable=False)
+    tlp = models.CharField(_("sharing"), max_length=12, choices=Mark.choices, default=Mark.AMBER, editable=False)
+    created = models.DateTimeField(pgettext_lazy("indicators", "created"), default=clock.now, editable=False)
+    changed = models.DateTimeField(pgettext_lazy("indicators", "changed"), default=clock.now, editable=False, db_index=True)
+
+    class Meta:
+        verbose_name = _("knowledge entry")
+        verbose_name_plural = _("knowledge entries")
+        constraints = (models.UniqueConstraint(fields=["organisation", "source", "digest"], name="intel_entry_once"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def ref(self) -> Ref:
+        return Ref("intel", "entry", str(self.pk))
 
 
 class Intake(Scoped):

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame import sheets
 from lianfang.commons.frame.pages import Found, Nav, finder, page, show, unchanged
-from lianfang.commons.frame.sheets import Column, Filter, Sheet, SheetForm, Verb
+from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Sheet, SheetForm, Verb
 from lianfang.engines.schema import observables
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Fault, Invalid, sentences
@@ -27,7 +27,7 @@ from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.intel import actions, models, queries
 from lianfang.rooms.intel.queries import intakes, reading
 from lianfang.rooms.intel.queries.candidates import Candidate
-from lianfang.rooms.intel.types import Form, Kind, Mark, Stage, Standing, Terms
+from lianfang.rooms.intel.types import About, Form, Kind, Mark, Stage, Standing, Terms
 
 SECTION = "intelligence"
 TONES = {Standing.ACTIVE: "good", Standing.PENDING: "busy", Standing.EXPIRED: "quiet", Standing.REVOKED: "warn"}
@@ -122,6 +122,37 @@ sheets.register(
 )  # fmt: skip
 
 
+# ---- the knowledge base ----------------------------------------------------------------------------------------
+
+
+def _facts(row: models.Entry) -> list[str]:
+    """Each fact as “name: values”."""
+    return [f"{name}: {', '.join(value) if isinstance(value, list) else value}" for name, value in row.facts.items()]
+
+
+sheets.register(
+    Sheet(
+        model=models.Entry,
+        path="knowledge",
+        title=_("Knowledge base"),
+        about=_linked(_("Vulnerabilities, malware, security events, hacker groups and device fingerprints, as others know them."), "intel:import", _("Bring a knowledge base in")),
+        columns=(
+            Column("name", link=lambda row: reverse("intel:entry", kwargs={"pk": row.pk})), "about", Column("key", cell="code"), Column("severity", cell="severity"), Column("score", cell="number"), "source", "published", "changed",
+            Column("tlp", cell="badge", shown=False),
+        ),
+        facts=("about", Column("key", cell="code"), "summary", Column("severity", cell="severity"), Column("score", cell="number"), "aliases", "hashes", "links", Column("facts", _("further facts"), value=_facts, cell="list"), "source", Column("tlp", cell="badge"), "published", "modified", "created", "changed"),
+        filters=("about", Filter("severity", kind="choice", choices=SEVERITIES), Filter("source", kind="text"), "published", "changed"),
+        search=("name", "key", "summary", "words"),
+        order="-changed",
+        nav=Nav(SECTION, _("Knowledge base"), order=25, icon="book"),
+        create=False,
+        change=False,
+        remove=actions.forget,
+        empty=(_("Nothing is known yet"), _("Bring in CVE JSON of the NVD, CNVD's XML, a STIX bundle or a table."), reverse_lazy("intel:import"), _("Bring a knowledge base in")),
+    )
+)  # fmt: skip
+
+
 # ---- looking up ------------------------------------------------------------------------------------------------
 
 
@@ -154,7 +185,7 @@ def find(words: str, viewer: Viewer) -> list[Found]:
 class ImportForm(forms.Form):
     """A delivery and the terms on which it is taken in."""
 
-    file = forms.FileField(label=_("file"), required=False, help_text=_("CSV, a list with one value per line, or a STIX 2.1 bundle; at most 64 MB."))
+    file = forms.FileField(label=_("file"), required=False, help_text=_("Indicators: CSV, a list with one value per line, a STIX 2.1 bundle. Knowledge: CVE JSON 2.0 of the NVD, CNVD XML, STIX 2.1, CSV with name and type. At most 64 MB."))
     text = forms.CharField(label=_("or text"), required=False, strip=False, widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}), help_text=_("Also written harmlessly, such as hxxp://bad[.]example; # begins a comment."))
     form = forms.ChoiceField(label=_("format"), choices=Form.choices, initial=Form.AUTO)
     source = forms.CharField(label=_("source"), max_length=120, help_text=_("Who says so, where a row does not say it itself."))
@@ -245,7 +276,7 @@ def _preview(request: HttpRequest, row: models.Intake, columns: dict[str, str] |
     heads = [(at, header, seen.roles.get(header, "")) for at, header in enumerate(seen.headers)]
     items = [(item, isinstance(item, Candidate)) for item in seen.items]
     known = {(found.kind, found.value) for found in _there(items, request.viewer)}  # type: ignore[attr-defined]
-    context = {"row": row, "terms": intakes.terms(row), "heads": heads, "roles": ROLES, "items": [(item, taken, taken and (item.kind, item.value) in known) for item, taken in items], "fault": _said(seen.fault), "kinds": dict(Kind.choices)}
+    context = {"row": row, "terms": intakes.terms(row), "heads": heads, "roles": ROLES, "items": [(item, taken, taken and (item.kind, item.value) in known) for item, taken in items], "fault": _said(seen.fault), "kinds": dict(Kind.choices), "about": dict(About.choices)}
     return show(request, "intel/preview.html", context, title=row.name)
 
 

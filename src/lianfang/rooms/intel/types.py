@@ -35,6 +35,16 @@ WATCHED: dict[str, str] = {"ipv4": "ips", "ipv6": "ips", "cidr": "cidrs", "domai
 """Kind → the part of the watch list it stands in. E-mail addresses are kept and found, but events are not examined for them."""
 
 
+class About(TextChoices):
+    """What an entry of the knowledge base is about; the kinds of ``engines.schema.knowledge``."""
+
+    VULNERABILITY = "vulnerability", _("vulnerability")
+    MALWARE = "malware", _("malware")
+    EVENT = "event", _("security event")
+    GROUP = "group", _("hacker group")
+    FINGERPRINT = "fingerprint", _("device fingerprint")
+
+
 class Mark(TextChoices):
     """FIRST TLP 2.0, as a column."""
 
@@ -61,6 +71,9 @@ class Form(TextChoices):
     CSV = "csv", "CSV"
     LIST = "list", _("list, one per line")
     STIX = "stix", "STIX 2.1"
+    NVD = "nvd", _("CVE JSON 2.0 of the NVD")
+    CNVD = "cnvd", _("CNVD XML")
+    TABLE = "table", _("table of a knowledge base (CSV)")
 
 
 class Stage(TextChoices):
@@ -104,6 +117,7 @@ REASONS: dict[str, tuple[Any, Any]] = {
     "confidence": (_("“%s” is no confidence."), _("Use a number from 0 to 100, or high, medium, low.")),
     "time": (_("“%s” is no time."), _("Write it like 2026-11-20 or 2026-11-20T08:00:00Z.")),
     "span": (_("It ends before it begins."), _("Correct one of the two times.")),
+    "entry": (_("It is no entry of a knowledge base: %s"), _("Correct it, or leave it out.")),
     "object": (_("The object was not understood: %s"), _("Ask its sender, or enter it by hand.")),
 }
 """Code → why something is not taken, and what to do; ``%s`` takes the detail."""

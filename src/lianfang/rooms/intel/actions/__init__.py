@@ -11,6 +11,7 @@ __getattr__, __all__ = lazy.door(
     {
         "importing": "import_csv import_list import_stix take_in",
         "intake": "carry_out deliver discard start sweep upload",
+        "knowing": "forget",
         "keeping": "FIELDS add change remove restore revoke tell",
     },
 )

@@ -18,13 +18,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from lianfang.commons.ledger import actions as ledger
+from lianfang.engines.schema.knowledge import Entry
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid
 from lianfang.kernel.ids import new_ids
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.intel import models
-from lianfang.rooms.intel.actions import writing
+from lianfang.rooms.intel.actions import knowing, writing
 from lianfang.rooms.intel.actions.keeping import move_on, owner, tell
 from lianfang.rooms.intel.queries import bundles, reading
 from lianfang.rooms.intel.queries.candidates import Candidate
@@ -77,10 +78,13 @@ def _part(report: Report, part: Sequence[reading.Item], terms: Terms, mine: dict
     """One part: what is new is written, what is known is renewed, in one transaction."""
     rejects = [item for item in part if isinstance(item, Rejected)]
     fresh = list(_once((item for item in part if isinstance(item, Candidate)), terms, seen))
-    added, renewed = _merged(fresh, terms, mine) if fresh else (0, 0)
-    doubled = len(part) - len(rejects) - len(fresh)
+    entries = knowing.once((item for item in part if isinstance(item, Entry)), seen)
+    merged = [_merged(fresh, terms, mine) if fresh else (0, 0), knowing.merged(entries, terms, mine) if entries else (0, 0)]
+    added, renewed = sum(one for one, _ in merged), sum(one for _, one in merged)
+    taken = len(fresh) + len(entries)
+    doubled = len(part) - len(rejects) - taken
     return Report(
-        report.read + len(part), report.added + added, report.renewed + renewed, report.same + len(fresh) - added - renewed, report.doubled + doubled,
+        report.read + len(part), report.added + added, report.renewed + renewed, report.same + taken - added - renewed, report.doubled + doubled,
         report.rejected + len(rejects), (*report.rejects, *rejects[: max(0, KEPT - len(report.rejects))]),
     )  # fmt: skip
 

@@ -7,10 +7,13 @@ the like, and signatures over them would break.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
+from lianfang.engines.schema import knowledge, observables
 from lianfang.engines.schema import stix as engine
+from lianfang.engines.schema.knowledge import Entry
 from lianfang.kernel import clock
 from lianfang.rooms.intel.queries.candidates import Candidate, unfit
 from lianfang.rooms.intel.types import Rejected, Terms
@@ -25,20 +28,45 @@ class _Head(msgspec.Struct):
     id: str = ""
     type: str = ""
     revoked: bool = False
+    hashes: dict[str, Any] = {}
 
 
 class _Bundle(msgspec.Struct):
     objects: list[msgspec.Raw] = []
 
 
-def stix(content: bytes, *, terms: Terms) -> Iterator[Candidate | Rejected]:
-    """Candidates and rejects of a bundle, by number of the object; raises ``Invalid`` when it is no STIX."""
+def stix(content: bytes, *, terms: Terms) -> Iterator[Candidate | Entry | Rejected]:
+    """Candidates, entries and rejects of a bundle, by number of the object; raises ``Invalid`` when it is no STIX."""
     parts = _objects(content)
     if not parts or (len(parts) == 1 and bytes(parts[0]) == content and not _head(parts[0]).type):
         engine.indicators(content)  # says what is wrong with it, if anything
     marks = [raw for raw in parts if b"marking-definition" in bytes(raw)[:4096] and _head(raw).type == "marking-definition"][:MARKS]
+    samples = _samples(parts)
+    for at, raw in enumerate(parts, 1):
+        if _head(raw).type in knowledge.STIX and not _head(raw).revoked:
+            yield _entry(at, raw, samples)
     for start in range(0, len(parts), AT_ONCE):
         yield from _some(parts[start : start + AT_ONCE], start, marks, terms)
+
+
+def _samples(parts: Sequence[msgspec.Raw]) -> dict[str, list[str]]:
+    """Identifiers of the files of a bundle → their hashes, for the malware that names them as its samples."""
+    found: dict[str, list[str]] = {}
+    for raw in parts:
+        head = _head(raw)
+        if head.type == "file" and head.id:
+            found[head.id] = [seen[1] for value in head.hashes.values() if isinstance(value, str) and (seen := observables.observe(value))]
+    return found
+
+
+def _entry(number: int, raw: msgspec.Raw, samples: dict[str, list[str]]) -> Entry | Rejected:
+    try:
+        item = msgspec.json.decode(raw)
+        refs = item.get("sample_refs")
+        found = knowledge.stix(number, item, hashes=[one for ref in (refs if isinstance(refs, list) else ()) for one in samples.get(str(ref), ())])
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        return Rejected(number, _kept(bytes(raw)[:500].decode("utf-8", "replace")), "entry", _kept(str(error)[:200]))
+    return Rejected(number, _kept(found.raw[:500]), "entry", found.reason) if isinstance(found, knowledge.Unread) else found
 
 
 def _some(parts: Sequence[msgspec.Raw], start: int, marks: Sequence[msgspec.Raw], terms: Terms) -> Iterator[Candidate | Rejected]:

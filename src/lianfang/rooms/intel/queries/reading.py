@@ -18,6 +18,8 @@ from typing import Any
 
 from django.utils import timezone
 
+from lianfang.engines.schema import knowledge
+from lianfang.engines.schema.knowledge import Entry
 from lianfang.kernel.errors import Invalid
 from lianfang.rooms.intel.queries.bundles import stix
 from lianfang.rooms.intel.queries.candidates import Candidate, judged
@@ -30,7 +32,7 @@ MOST = 2_000_000
 LONGEST_LINE = 16_384
 """Characters of a line of a list; of a table, four times as many. Longer ones are rejected whole."""
 
-Item = Candidate | Rejected
+Item = Candidate | Entry | Rejected
 
 HEADERS: dict[str, tuple[str, ...]] = {
     "value": (
@@ -47,6 +49,21 @@ HEADERS: dict[str, tuple[str, ...]] = {
     "note": ("note", "notes", "comment", "comments", "description", "remark", "备注", "描述", "说明", "威胁描述"),
 }
 """Role → header names it is known by, in English and Chinese, lower case with ``_`` for blanks."""
+
+PLAIN = ("value", "indicator", "ioc", "observable", "indicator_value", "指标", "指标值", "值", "情报", "情报值", "情报内容")
+"""Headers that only a table of indicators has."""
+ENTRY_HEADERS: dict[str, tuple[str, ...]] = {
+    "kind": ("kind", "type", "category", "类型", "种类"),
+    "name": ("name", "title", "名称", "漏洞名称", "样本名称", "组织名称", "事件名称", "指纹名称"),
+    "key": ("id", "key", "cve", "编号", "cve编号", "cnvd编号", "cnnvd编号", "漏洞编号", "指纹", "fingerprint"),
+    "summary": ("description", "summary", "note", "描述", "说明", "简介", "备注"),
+    "severity": ("severity", "risk", "level", "等级", "风险等级", "危害级别"),
+    "aliases": ("aliases", "alias", "also_known_as", "别名"),
+    "hash": ("hash", "hashes", "md5", "sha1", "sha256", "哈希", "文件哈希", "样本哈希"),
+    "link": ("link", "links", "url", "reference", "references", "参考链接", "链接"),
+    "published": ("published", "date", "time", "发布时间", "时间", "发生时间", "首次发现"),
+}
+"""The same for tables of a knowledge base; other columns are kept as facts."""
 
 _WORDS = {"high": 85, "medium": 50, "low": 15, "高": 85, "中": 50, "低": 15}
 _COLOURS = {"white": "clear", "白": "clear", "白色": "clear", "绿": "green", "绿色": "green", "黄": "amber", "黄色": "amber", "琥珀": "amber", "琥珀色": "amber", "红": "red", "红色": "red"}
@@ -118,10 +135,17 @@ class Lines:
 def form_of(content: bytes) -> str:
     """What a delivery looks like: a STIX bundle, a table with a header, or a list."""
     head = content[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if head.startswith(b"{") and b'"vulnerabilities"' in content[:65536]:
+        return Form.NVD
+    if head.startswith(b"<") and b"<vulnerabilit" in head:
+        return Form.CNVD
     if head.startswith((b"{", b"[")) and b'"type"' in content[:65536]:
         return Form.STIX
     first = _first(content)
-    return Form.CSV if "value" in roles_of(_cells(first, _delimiter(first))).values() else Form.LIST
+    headers = _cells(first, _delimiter(first))
+    if {"name", "kind"} <= set(known_by(headers, ENTRY_HEADERS).values()) and not known_by(headers, {"value": PLAIN}):
+        return Form.TABLE
+    return Form.CSV if "value" in roles_of(headers).values() else Form.LIST
 
 
 def _first(content: bytes) -> str:
@@ -141,12 +165,17 @@ def read(content: bytes, *, form: str, terms: Terms, columns: Mapping[str, str] 
         form = form_of(content)
     if form == Form.STIX:
         return stix(content, terms=terms)
+    if form in (Form.NVD, Form.CNVD):
+        return _entries(knowledge.nvd(content) if form == Form.NVD else knowledge.cnvd(content))
+    if form == Form.TABLE:
+        return _entries(_entry_rows(content))
     return _table(content, terms, columns) if form == Form.CSV else _lines(content, terms)
 
 
 def size(content: bytes, form: str) -> int:
     """About how many items ``read`` will give, so that progress can be told."""
-    return max(1, content.count(b'"pattern"') if form == Form.STIX else content.count(b"\n"))
+    marks = {Form.STIX: b'"pattern"', Form.NVD: b'"cve"', Form.CNVD: b"</vulnerability>"}
+    return max(1, content.count(marks.get(form, b"\n")))  # type: ignore[call-overload]
 
 
 def preview(content: bytes, *, form: str, terms: Terms, columns: Mapping[str, str] | None = None, count: int = 20) -> Preview:
@@ -163,6 +192,35 @@ def heads(content: bytes, form: str) -> tuple[tuple[str, ...], dict[str, str]]:
     first = _first(content)
     headers = tuple(_cells(first, _delimiter(first)))
     return headers, roles_of(headers)
+
+
+# ---- knowledge bases -------------------------------------------------------------------------------------------
+
+
+def _entries(found: Iterator[Entry | knowledge.Unread]) -> Iterator[Item]:
+    """Entries as they are; what is none as a reject."""
+    for one in islice(found, MOST):
+        if isinstance(one, knowledge.Unread):
+            yield Rejected(one.number, one.raw[:500].replace("\0", "\ufffd"), "entry", one.reason[:200].replace("\0", "\ufffd"))
+        else:
+            yield one
+
+
+def _entry_rows(content: bytes) -> Iterator[Entry | knowledge.Unread]:
+    first = _first(content)
+    delimiter = _delimiter(first)
+    headers = _cells(first, delimiter)
+    roles, table = known_by(headers, ENTRY_HEADERS), csv.reader(_behind_head(Lines(content, 4 * LONGEST_LINE)), delimiter=delimiter)
+    for number in range(2, MOST + 1):
+        try:
+            cells = next(table)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield knowledge.Unread(number, "", str(error)[:100])
+            continue
+        if any(cell.strip() for cell in cells):
+            yield knowledge.row(number, dict(zip(headers, cells)), roles)
 
 
 # ---- lists -----------------------------------------------------------------------------------------------------
@@ -200,7 +258,12 @@ def roles_of(headers: Sequence[str]) -> dict[str, str]:
     >>> roles_of(["指标", "Type", "过期时间", "x"])
     {'指标': 'value', 'Type': 'kind', '过期时间': 'valid_until'}
     """
-    known = {name: role for role, names in HEADERS.items() for name in names}
+    return known_by(headers, HEADERS)
+
+
+def known_by(headers: Sequence[str], names_of: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Header → role, by the names of each role."""
+    known = {name: role for role, names in names_of.items() for name in names}
     plain = {header: re.sub(r"[\s\-]+", "_", header.strip().strip("#").strip().lower()) for header in headers}
     return {header: known[name] for header, name in plain.items() if name in known}
 
