@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +21,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lianfang.engines.columns import guard, rollups, sieves
+from lianfang.engines.columns import guard, measures, rollups, sieves
+from lianfang.engines.columns.measures import QUALITY, ROWS, Check
 from lianfang.engines.columns.rollups import Rollup
 from lianfang.engines.columns.shape import EVENTS
 from lianfang.engines.columns.sieves import Holds
@@ -31,6 +32,8 @@ from lianfang.kernel.errors import Conflict, Invalid, Refused
 ATTEMPTS = 4
 MOST_RANGES = 64
 KNOWN_FILES = 100_000
+MEASURED = 16
+"""Data files that one measuring question reads."""
 LOCKS: dict[str, Any] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -126,6 +129,36 @@ class Query:
         rollups.sweep(path)
         return len(fresh)
 
+    def measure(self, name: str, checks: Sequence[Check], *, progress: Callable[[float], object] = lambda _share: None) -> int:
+        """Count what checks say of the files of a table, each file and check once; returns how many files were read. One process at a time calls this."""
+        root, now = self.store.root, {rollups.name_of(path): path for path in self.store.snapshot([name]).files()}
+        before = rollups.newest(root, name, QUALITY)
+        had = measures.done(before) if before else {}
+        wanted = frozenset(check.key for check in checks)
+        fresh = measures.missing(checks, now, had)
+        if not fresh and set(had) == set(now) and all(keys == wanted for keys in had.values()):
+            return 0
+        path = rollups.next_path(root, name, QUALITY)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with rollups.writing(path, done=measures.footer(dict.fromkeys(now, wanted))) as write:
+            for rows in self._measures(before, now, wanted, fresh, progress):
+                write(rows)
+        rollups.sweep(path)
+        return len({file for files in fresh.values() for file in files})
+
+    def measured(self, sql: str, params: Sequence[Any] = (), *, tables: Sequence[str]) -> list[dict[str, Any]]:
+        """What ``sql`` says over ``stored`` as it was measured last: the columns ``table``, ``time`` (begin of the hour), ``source``, ``territory``, ``industry``, ``level``, ``check``, ``n`` (rows asked), ``failed``."""
+        for attempt in range(ATTEMPTS):
+            paths = {name: path for name in tables if (path := rollups.newest(self.store.root, name, QUALITY))}
+            if not paths:
+                return []
+            parts = " UNION ALL BY NAME ".join(f"SELECT {_quoted(name)} AS \"table\", * EXCLUDE (file) FROM read_parquet({_quoted(str(path))})" for name, path in paths.items())  # noqa: S608
+            try:
+                return self._own().sql(f"WITH stored AS NOT MATERIALIZED ({parts}) {sql}", params=list(params)).to_arrow_table().to_pylist()  # type: ignore[no-any-return]
+            except duckdb.IOException as error:
+                self._again(attempt, error)
+        raise AssertionError("unreachable")
+
     def sift(self, name: str) -> int:
         """Give large files their sieves and take those of files that are gone; returns how many were made. Only the writer calls this."""
         now = self.store.snapshot([name]).files()
@@ -142,6 +175,24 @@ class Query:
         for path in fresh:
             sql = f"SELECT ? AS file, * EXCLUDE (n), count(*) AS n FROM (SELECT {inner} FROM ({self._relation([path])})) GROUP BY ALL ORDER BY time"  # noqa: S608  (columns of ours)
             yield from _batches(own.sql(sql, params=[rollups.name_of(path)]))
+
+    def _measures(self, before: Path | None, now: Mapping[str, str], wanted: frozenset[str], fresh: Mapping[tuple[Check, ...], list[str]], progress: Callable[[float], object]) -> Iterator[pa.RecordBatch]:
+        """What is still true of the last measure, then one question for every few fresh files."""
+        own, width = self._own(), QUALITY.seconds * 1_000_000
+        if before:
+            own.register("given", pa.table({"value": pa.array(list(now), pa.string())}))
+            own.register("asked", pa.table({"value": pa.array([ROWS, *wanted], pa.string())}))
+            yield from _batches(own.sql(f"SELECT * FROM read_parquet({_quoted(str(before))}) WHERE file IN (SELECT value FROM given) AND \"check\" IN (SELECT value FROM asked)"))  # noqa: S608
+        known = measures.done(before) if before else {}
+        parts = [(checks, files[at : at + MEASURED]) for checks, files in fresh.items() for at in range(0, len(files), MEASURED)]
+        for number, (checks, files) in enumerate(parts):
+            progress(number / len(parts))
+            counted = measures.counting(checks, moment=f"make_timestamptz(epoch_us(time) // {width} * {width})", relation=self._relation([now[file] for file in files], named=True))
+            again = [file for file in files if file in known]
+            if again:
+                own.register("again", pa.table({"value": pa.array(again, pa.string())}))
+                counted = f"SELECT * FROM ({counted}) WHERE \"check\" <> '' OR file NOT IN (SELECT value FROM again)"  # noqa: S608  (columns of ours)
+            yield from _batches(own.sql(counted))
 
     def guarded(self, text: str, *, bounds: Bounds, views: Mapping[str, str], limit: int = 1000, seconds: float = 20.0) -> pa.Table:
         """What a person's SQL answers, at most ``limit`` rows plus one. It sees ``views`` (bodies over ``stored``) and nothing else."""
@@ -218,11 +269,12 @@ class Query:
             parts.append(self._relation(inside))
         return " UNION ALL ".join(parts)
 
-    def _relation(self, files: Iterable[str], *, where: str = "TRUE") -> str:
+    def _relation(self, files: Iterable[str], *, where: str = "TRUE", named: bool = False) -> str:
         """The relation over ``files``, all columns of the shape; the day is computed, as the partition column lies in the path only.
 
         To lay columns out by name costs as much as to find a row, so that is done only for files that lack some. The empty file
         comes last: DuckDB judges by the first how many rows there are, and builds its hash tables of the side that is smaller.
+        ``named``: with a column ``data_file``, the name of the file.
         """
         whole, narrow = list[str](), list[str]()
         for path in files:
@@ -231,6 +283,8 @@ class Query:
         scans = [(whole, "")] if whole else []
         scans += [([*narrow, str(self._shape_file())], ", union_by_name=true")] if narrow or not whole else []
         number = ", file_row_number=true" if "file_row_number" in where else ""
+        if named:
+            columns, number = f"{columns}, parse_filename(filename) AS data_file", f"{number}, filename=true"
         return " UNION ALL ".join(f"SELECT {columns} FROM read_parquet([{', '.join(map(_quoted, paths))}]{how}{number}, hive_partitioning=false) WHERE {where}" for paths, how in scans)  # noqa: S608  (paths are quoted)
 
     def _is_whole(self, path: str) -> bool:

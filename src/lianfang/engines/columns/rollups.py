@@ -80,8 +80,8 @@ def next_path(root: Path, table: str, rollup: Rollup) -> Path:
 
 
 @contextmanager
-def writing(path: Path, *, files: Sequence[str]) -> Iterator[Callable[[pa.RecordBatch], None]]:
-    """Write the counts of ``files`` batch by batch; the file stands in its place when all of it is on the disk."""
+def writing(path: Path, *, files: Sequence[str] = (), done: str = "") -> Iterator[Callable[[pa.RecordBatch], None]]:
+    """Write the counts of ``files`` batch by batch; the file stands in its place when all of it is on the disk. ``done``: what a measure says of its files."""
     draft, writer = path.with_suffix(".draft"), None
     with draft.open("wb") as file:
 
@@ -93,7 +93,7 @@ def writing(path: Path, *, files: Sequence[str]) -> Iterator[Callable[[pa.Record
         yield write
         if writer is None:
             raise ValueError("nothing was counted, not even nothing")
-        writer.add_key_value_metadata({"files": " ".join(files)})
+        writer.add_key_value_metadata({"done": done} if done else {"files": " ".join(files)})
         writer.close()
         file.flush()
         os.fsync(file.fileno())

@@ -15,12 +15,18 @@ from django.db.models import TextChoices
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from lianfang.engines.columns.measures import Check
 from lianfang.engines.schema.events import TABLES
 from lianfang.kernel.errors import Conflict, Invalid
 from lianfang.kernel.facts import Fact
 
 EVENT_TABLES: tuple[str, ...] = tuple(TABLES.values())
 REJECT_TABLE = "rejects"
+FAMILIES: dict[str, Any] = {
+    "other": _("Other"), "system_activity": _("System activity"), "findings": _("Findings"), "iam": _("Identity and access"),
+    "network_activity": _("Network activity"), "discovery": _("Discovery"), "application_activity": _("Application activity"),
+}  # fmt: skip
+"""Event table → its name to people."""
 
 
 class Kind(TextChoices):
@@ -187,7 +193,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to look for. Bounds are ``[since, until)``; ``text`` is looked for in the raw log, upper and lower case alike."""
+    """What to look for. Bounds are ``[since, until)``; ``text`` is looked for in the raw log, upper and lower case alike; ``check``: only rows that fail it."""
 
     since: datetime
     until: datetime
@@ -196,6 +202,7 @@ class Question:
     tables: tuple[str, ...] = EVENT_TABLES
     after: str = ""
     limit: int = 50
+    check: Check | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,6 +391,39 @@ class Preview:
     fields: tuple[SampleField, ...]
     coverage: float
     header: str = ""
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many rows of a table a check applied to during a stretch that begins at ``start``, and how many of them failed; ``check`` is its key (empty: all rows)."""
+
+    table: str
+    check: str
+    start: datetime
+    applied: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """The newest event of a table in the viewer's scope: when it happened, and when the newest receipt was; ``None``: nothing within a day."""
+
+    happened: datetime | None
+    received: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """An hour in which a source that had spoken before brought a table nothing."""
+
+    source: str
+    start: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Of how many hours of sources (``expected``) how many brought events; the gaps, newest first."""
+
+    expected: int
+    gaps: tuple[Gap, ...]
 
 
 # ---- facts -----------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ __getattr__, __all__ = lazy.door(
         "ingesting": "drain ingest settle",
         "mappings": "delete_mapping save_mapping",
         "previewing": "SAMPLE_BYTES begin_source forget_trials guesses mend_source open_trial preview trial_of",
+        "measuring": "measure",
         "receiving": "door receive",
         "rejects": "replay_rejects",
         "sampling": "erase_sample feed_sample shifted",

@@ -18,11 +18,8 @@ from lianfang.kernel.labels import DataLevel
 from lianfang.rooms.lake import queries
 from lianfang.rooms.lake.pages.asking import title
 from lianfang.rooms.lake.queries.scope import OPEN
+from lianfang.rooms.lake.types import FAMILIES
 
-FAMILIES: dict[str, Any] = {
-    "other": _("Other"), "system_activity": _("System activity"), "findings": _("Findings"), "iam": _("Identity and access"),
-    "network_activity": _("Network activity"), "discovery": _("Discovery"), "application_activity": _("Application activity"),
-}  # fmt: skip
 KINDS: dict[str, Any] = {"text": pgettext_lazy("column", "text"), "int": pgettext_lazy("column", "number"), "time": pgettext_lazy("column", "time"), "list": pgettext_lazy("column", "list")}
 EXAMPLES: tuple[tuple[Any, str], ...] = (
     (_("The busiest hosts"), "SELECT host, count(*) AS events\nFROM events\nGROUP BY host\nORDER BY events DESC\nLIMIT 20"),

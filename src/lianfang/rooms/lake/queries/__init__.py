@@ -5,12 +5,13 @@ from lianfang.rooms.lake.queries.elsewhere import sql_on
 from lianfang.rooms.lake.queries.figures import backlog, catalogue, certificate, gauges, has_sample, lag, last_hour, overview, owners, rate_now, source_names, zones
 from lianfang.rooms.lake.queries.mappings import OWN, compiled, knows_template, mapping_text, may_read_samples, shipped, suggestions, template_choices
 from lianfang.rooms.lake.queries.matching import seen
+from lianfang.rooms.lake.queries.measuring import coverage, freshness, measured
 from lianfang.rooms.lake.queries.rejects import reject_groups, reject_ref, rejects, whole_rejects
 from lianfang.rooms.lake.queries.scope import Veil, masked, veil
 from lianfang.rooms.lake.queries.searching import LISTED, OPERATORS, event, events, histogram, search, sql, sql_table, top
 
 __all__ = [
-    "LISTED", "OPERATORS", "OWN", "Veil", "backlog", "catalogue", "certificate", "compiled", "event", "events", "gauges", "has_sample", "histogram", "knows_template",
-    "lag", "last_hour", "mapping_text", "masked", "may_read_samples", "overview", "owners", "rate_now", "reject_groups", "reject_ref", "rejects", "search", "seen",
+    "LISTED", "OPERATORS", "OWN", "Veil", "backlog", "catalogue", "certificate", "compiled", "coverage", "event", "events", "freshness", "gauges", "has_sample", "histogram", "knows_template",
+    "lag", "last_hour", "mapping_text", "masked", "may_read_samples", "measured", "overview", "owners", "rate_now", "reject_groups", "reject_ref", "rejects", "search", "seen",
     "shipped", "source_names", "sql", "sql_on", "sql_table", "suggestions", "table_story", "template_choices", "top", "veil", "whole_rejects", "zones",
 ]  # fmt: skip

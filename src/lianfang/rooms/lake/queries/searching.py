@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from lianfang.engines.columns.measures import Check
 from lianfang.engines.columns.query import Bounds
 from lianfang.engines.columns.rollups import HOURS, VALUES, Rollup
 from lianfang.engines.columns.sieves import LISTS, TEXT, Holds
@@ -54,7 +55,7 @@ def search(question: Question, *, viewer: Viewer) -> Found:
     found: list[dict[str, Any]] = []
     for since, until in _windows(question):
         room = limit + 1 - len(found)
-        sql = f"SELECT {_LISTED} FROM stored WHERE {where} ORDER BY time DESC, event_id DESC LIMIT {room}"  # noqa: S608  (columns of ours, values as parameters)
+        sql = f"SELECT {_listed(question)} FROM stored WHERE {where} ORDER BY time DESC, event_id DESC LIMIT {room}"  # noqa: S608  (columns of ours, values as parameters)
         found += scope.query().rows(sql, params, bounds=Bounds(question.tables, since, until, holds=_holds(question)))
         if len(found) > limit:
             break
@@ -98,7 +99,7 @@ def top(question: Question, column: str, *, viewer: Viewer, limit: int = 10) -> 
 def _is_counted(question: Question, rollup: Rollup) -> bool:
     """Whether a roll-up knows every column that the question has a condition on."""
     known = set(rollup.keys) - {rollup.unnest}
-    return not question.text and all(one.column in known for one in question.filters)
+    return not question.text and question.check is None and all(one.column in known for one in question.filters)
 
 
 def event(event_id: str, *, viewer: Viewer) -> dict[str, Any]:
@@ -151,7 +152,7 @@ def _conditions(question: Question, viewer: Viewer, *, paged: bool = True) -> tu
     if question.since >= question.until:
         raise Invalid("The time ends before it begins", todo="Choose an earlier start.")
     parts, params = [scope.rows(viewer)], []
-    for part, values in (*(_filtered(one, viewer) for one in question.filters), *_words(question.text, viewer), *(_after(question.after) if paged else ())):
+    for part, values in (*_failing(question.check, viewer), *(_filtered(one, viewer) for one in question.filters), *_words(question.text, viewer), *(_after(question.after) if paged else ())):
         parts.append(part)
         params += values
     return " AND ".join(f"({part})" for part in parts), params
@@ -211,6 +212,13 @@ def _number(name: str, op: str, value: str) -> tuple[str, list[Any]]:
         return f"{name} IN ({', '.join('?' * len(values))})", values
     sign = {"is": "=", "is_not": "IS DISTINCT FROM", "above": ">", "below": "<"}[op]
     return f"{name} {sign} ?", values
+
+
+def _failing(check: Check | None, viewer: Viewer) -> Iterator[tuple[str, list[Any]]]:
+    """Rows that fail a check, where the viewer may see every column that it looks at."""
+    if check is not None:
+        yield " AND ".join(("TRUE", *(scope.readable(viewer, name) for name in check.checked().columns() if name not in scope.OPEN))), []
+        yield f"({check.applies()}) AND ({check.fails()})", []
 
 
 def _words(text: str, viewer: Viewer) -> Iterator[tuple[str, list[Any]]]:
@@ -283,6 +291,12 @@ def _windows(question: Question) -> Iterator[tuple[datetime, datetime]]:
 
 
 _LISTED = ", ".join(f'left("{name}", {RAW_LINE}) AS "{name}"' if name in ("raw", "message", "process_cmd") else f'"{name}"' for name in LISTED)
+
+
+def _listed(question: Question) -> str:
+    """The columns of a list, with those that a check looks at."""
+    more = [name for name in question.check.columns() if name not in LISTED] if question.check else []
+    return ", ".join((_LISTED, *(f'"{name}"' for name in more)))
 
 
 def _step(span: float) -> int:
