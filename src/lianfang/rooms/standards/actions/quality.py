@@ -18,20 +18,10 @@ from lianfang.kernel.errors import Conflict, Invalid, Refused
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.standards import models
 from lianfang.rooms.standards.actions.uses import must_belong
+from lianfang.rooms.standards.queries import basic_left
 from lianfang.rooms.standards.types import WORD_OF, Kind, Standing
 
 FIELDS = ("name", "kind", "table", "column", "other", "pattern", "codes", "least", "greatest", "seconds", "when", "value", "weight", "threshold", "window", "enabled")
-BASIC: tuple[dict[str, Any], ...] = (
-    {"kind": Kind.SOURCES, "threshold": 90.0},
-    {"kind": Kind.DELAY, "column": "time", "seconds": 300, "threshold": 95.0},
-    {"kind": Kind.ORDER, "column": "time", "other": "received", "threshold": 99.0},
-    {"kind": Kind.MEMBER, "column": "src_ip", "other": "ips", "threshold": 99.0},
-    {"kind": Kind.TOGETHER, "column": "src_port", "other": "src_ip", "threshold": 99.0},
-    {"kind": Kind.FILLED, "column": "host", "threshold": 80.0},
-)
-"""What hardly any organisation goes without."""
-
-
 @transaction.atomic
 def create_rule(values: Mapping[str, Any], *, actor: Viewer) -> models.Rule:
     """A rule of the actor's organisation; it counts rows that the actor may see."""
@@ -91,8 +81,7 @@ def make_basic_rules(*, actor: Viewer) -> int:
     """The rules that hardly anybody goes without, those that are not there yet; returns how many were made."""
     actor.must("standards.rule.add")
     must_belong(actor)
-    mine = models.Rule.objects.filter(organisation=actor.organisation)
-    fresh = [values for values in BASIC if not mine.filter(kind=values["kind"], column=values.get("column", ""), other=values.get("other", "")).exists()]
+    fresh = basic_left(actor)
     for values in fresh:
         about = " → ".join(values[name] for name in ("column", "other") if name in values)
         label = str(Kind(values["kind"]).label)

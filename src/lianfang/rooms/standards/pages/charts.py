@@ -28,7 +28,7 @@ def lines(trend: Trend) -> dict[str, Any] | None:
         for name, line in trend.lines.items()
     ]  # fmt: skip
     return {
-        "animation": False, "legend": {"top": 0}, "tooltip": {"trigger": "axis"}, "grid": {"top": 34},
+        "animation": False, "legend": {"top": 0}, "tooltip": {"trigger": "axis"}, "grid": {"top": 36, "left": 4, "right": 16, "bottom": 2, "containLabel": True},
         "xAxis": {"type": "category", "data": [timezone.localtime(start).strftime(form) for start in trend.starts]},
         "yAxis": {"type": "value", "min": max(0, int(least) // 10 * 10 - 10), "max": 100, "splitNumber": 3}, "series": series,
     }  # fmt: skip

@@ -47,7 +47,7 @@ def quality(request: HttpRequest) -> HttpResponse:
     context = {
         "tables": tables, "words": Word.choices, "spans": SPANS, "span": span, "table": table, "table_label": FAMILIES.get(table, ""), "chart": charts.lines(queries.trends(viewer=viewer, span=span, table=table)) if may_count else None,
         "below": list(rules.filter(standing=Standing.BELOW).order_by("score", "name")[:WORST]), "below_count": rules.filter(standing=Standing.BELOW).count(), "rules": rules.count(), "measured": queries.last_measuring(),
-        "may_measure": viewer.may("standards.rule.measure"), "may_add": viewer.may("standards.rule.add"), "may_count": may_count,
+        "may_measure": viewer.may("standards.rule.measure"), "basic": viewer.may("standards.rule.add") and bool(queries.basic_left(viewer)), "may_count": may_count,
     }  # fmt: skip
     return show(request, "standards/quality.html", context)
 

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Q, QuerySet
 
@@ -27,6 +28,22 @@ TRENDED = {"24h": (timedelta(hours=24), 3_600), "7d": (timedelta(days=7), 21_600
 """Name of a span → how long it is, and the seconds of one stretch."""
 AHEAD = timedelta(hours=1)
 """Clocks of sources may run ahead a little."""
+
+BASIC: tuple[dict[str, Any], ...] = (
+    {"kind": Kind.SOURCES, "threshold": 90.0},
+    {"kind": Kind.DELAY, "column": "time", "seconds": 300, "threshold": 95.0},
+    {"kind": Kind.ORDER, "column": "time", "other": "received", "threshold": 99.0},
+    {"kind": Kind.MEMBER, "column": "src_ip", "other": "ips", "threshold": 99.0},
+    {"kind": Kind.TOGETHER, "column": "src_port", "other": "src_ip", "threshold": 99.0},
+    {"kind": Kind.FILLED, "column": "host", "threshold": 80.0},
+)
+"""What hardly any organisation goes without."""
+
+
+def basic_left(viewer: Viewer) -> list[dict[str, Any]]:
+    """Those of them that the viewer's organisation does not have yet."""
+    have = set(models.Rule.objects.filter(organisation=viewer.organisation).values_list("kind", "column", "other"))
+    return [values for values in BASIC if (values["kind"], values.get("column", ""), values.get("other", "")) not in have]
 
 
 def rules_for(viewer: Viewer) -> QuerySet[models.Rule]:
