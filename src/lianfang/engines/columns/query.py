@@ -8,6 +8,7 @@ opening it is no error: the log is read again.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -65,11 +66,49 @@ class Bounds:
     holds: Holds = ()
 
 
-class Query:
-    """Asks one ``EventStore``. ``memory`` and ``threads`` bound each process, whatever is asked."""
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of ours that a view uses: Arrow columns of the SQL types ``takes`` → one of the type ``gives``."""
 
-    def __init__(self, store: EventStore, *, schema: pa.Schema = EVENTS, memory: str = "384MB", threads: int = 2):
-        self.store, self.schema = store, schema
+    work: Callable[..., pa.Array]
+    takes: tuple[str, ...] = ("VARCHAR",)
+    gives: str = "VARCHAR"
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Columns that may lie sealed, how a sealed text begins, and the texts again out of an Arrow array of them."""
+
+    columns: frozenset[str]
+    begins: str
+    work: Callable[[pa.Array], pa.Array]
+
+    def functions(self) -> dict[str, Function]:
+        """For single texts and for lists of them."""
+        return {"unsealed": Function(lambda column: self.work(_whole(column))), "unsealed_list": Function(self._lists, ("VARCHAR[]",), "VARCHAR[]")}
+
+    def _lists(self, column: pa.Array) -> pa.Array:
+        lists = _whole(column)
+        return pa.ListArray.from_arrays(lists.offsets, self.work(lists.values), mask=lists.is_null())
+
+    def shown(self, name: str, *, listed: bool) -> str:
+        """The column as SQL reads it."""
+        if name not in self.columns:
+            return f'"{name}"'
+        if listed:
+            return f"CASE WHEN len(\"{name}\") > 0 AND starts_with(\"{name}\"[1], '{self.begins}') THEN unsealed_list(\"{name}\") ELSE \"{name}\" END"
+        return f"CASE WHEN starts_with(\"{name}\", '{self.begins}') THEN unsealed(\"{name}\") ELSE \"{name}\" END"
+
+
+def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+class Query:
+    """Asks one ``EventStore``. ``memory`` and ``threads`` bound each process, whatever is asked; ``opener`` shows what lies sealed."""
+
+    def __init__(self, store: EventStore, *, schema: pa.Schema = EVENTS, memory: str = "384MB", threads: int = 2, opener: Opener | None = None):
+        self.store, self.schema, self.opener = store, schema, opener
         self._limits: dict[str, Any] = {"memory_limit": memory, "threads": threads, **LOCKS}
         self._lock = threading.Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None
@@ -194,10 +233,10 @@ class Query:
                 counted = f"SELECT * FROM ({counted}) WHERE \"check\" <> '' OR file NOT IN (SELECT value FROM again)"  # noqa: S608  (columns of ours)
             yield from _batches(own.sql(counted))
 
-    def guarded(self, text: str, *, bounds: Bounds, views: Mapping[str, str], limit: int = 1000, seconds: float = 20.0) -> pa.Table:
-        """What a person's SQL answers, at most ``limit`` rows plus one. It sees ``views`` (bodies over ``stored``) and nothing else."""
+    def guarded(self, text: str, *, bounds: Bounds, views: Mapping[str, str], functions: Mapping[str, Function] | None = None, limit: int = 1000, seconds: float = 20.0) -> pa.Table:
+        """What a person's SQL answers, at most ``limit`` rows plus one. It sees ``views`` (bodies over ``stored``, with ``functions``) and nothing else."""
         for attempt in range(ATTEMPTS):
-            with self._cell(self._pieces(bounds), bounds, views) as cell:
+            with self._cell(self._pieces(bounds), bounds, views, functions) as cell:
                 text = guard.check(cell, text, views=views)
                 try:
                     return self._timed(cell, text, limit, seconds)
@@ -238,6 +277,7 @@ class Query:
         if paths:
             names = ", ".join(_quoted(path) for path in paths)
             keys = ", ".join(f'"{key}"' for key in rollup.keys)
+            keys = ", ".join(f'{self.opener.shown(key, listed=False)} AS "{key}"' for key in rollup.keys) if self.opener else keys
             parts.append(f"SELECT time, {keys}, n FROM read_parquet([{names}]) WHERE {_within(low, high)} AND file IN (SELECT value FROM given)")  # noqa: S608
         nothing = f"SELECT {rollup.select(count='1', moment='time')} FROM ({self._relation([])})"  # noqa: S608
         return " UNION ALL BY NAME ".join(parts or [nothing]), pa.table({"value": pa.array(valid, pa.string())})
@@ -279,7 +319,7 @@ class Query:
         whole, narrow = list[str](), list[str]()
         for path in files:
             (whole if self._is_whole(path) else narrow).append(path)
-        columns = ", ".join("strftime(time, '%Y-%m-%d') AS event_day" if field.name == "event_day" else f'"{field.name}"' for field in self.schema)
+        columns = ", ".join("strftime(time, '%Y-%m-%d') AS event_day" if field.name == "event_day" else self._column(field) for field in self.schema)
         scans = [(whole, "")] if whole else []
         scans += [([*narrow, str(self._shape_file())], ", union_by_name=true")] if narrow or not whole else []
         number = ", file_row_number=true" if "file_row_number" in where else ""
@@ -300,6 +340,11 @@ class Query:
             self._whole[path] = known
         return known
 
+    def _column(self, field: pa.Field) -> str:
+        if self.opener is None or field.name not in self.opener.columns:
+            return f'"{field.name}"'
+        return f'{self.opener.shown(field.name, listed=pa.types.is_list(field.type))} AS "{field.name}"'
+
     def _own(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
             if self._connection is None:
@@ -311,13 +356,15 @@ class Query:
         connection.execute("SET GLOBAL TimeZone='UTC'")
         for name, value in more.items():
             connection.execute(f"SET {name}={value}")
+        _teach(connection, self.opener.functions() if self.opener else {})
         return connection
 
     @contextmanager
-    def _cell(self, pieces: list[Piece], bounds: Bounds, views: Mapping[str, str]) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _cell(self, pieces: list[Piece], bounds: Bounds, views: Mapping[str, str], functions: Mapping[str, Function] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection of its own that can open exactly the files of ``pieces``, cannot be reconfigured, and is thrown away."""
         connection, files = self._connect(), [str(self._shape_file()), *(piece.path for piece in pieces)]
         try:
+            _teach(connection, functions or {})
             for name, body in views.items():
                 connection.execute(f'CREATE VIEW "{name}" AS WITH stored AS NOT MATERIALIZED ({self._stored(pieces, bounds)}) {body}')
             connection.execute(f"SET allowed_paths=[{', '.join(_quoted(path) for path in files)}]")
@@ -349,6 +396,22 @@ class Query:
         if attempt == ATTEMPTS - 1:
             raise Conflict("The tables changed too fast to be read", why=str(error).splitlines()[0], todo="Ask again.", retry=True) from error
         self.store.refresh()
+
+
+def _teach(connection: duckdb.DuckDBPyConnection, functions: Mapping[str, Function]) -> None:
+    for name, function in functions.items():
+        connection.create_function(name, _counted(function), list(function.takes), function.gives, type="arrow", null_handling="special")  # type: ignore[call-overload]
+
+
+def _counted(function: Function) -> Callable[..., pa.Array]:
+    """The work with as many named parameters as it takes: DuckDB counts them."""
+
+    def work(*columns: pa.Array) -> pa.Array:
+        return function.work(*columns)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    work.__signature__ = inspect.Signature([inspect.Parameter(f"column_{number}", kind) for number in range(len(function.takes))])  # type: ignore[attr-defined]
+    return work
 
 
 def _batches(found: duckdb.DuckDBPyRelation) -> Iterator[pa.RecordBatch]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from django.http import HttpRequest, HttpResponse
 
 from lianfang.commons.frame.pages import Query, Response, Schema, api, spoken
+from lianfang.engines.masking import To
 from lianfang.engines.schema.events import COLUMNS
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid
@@ -78,7 +79,7 @@ def _filter(text: str) -> Filter:
 def search(request: HttpRequest, asked: Query[Asked]) -> dict[str, Any]:
     """``more`` goes into ``after`` for the next page. A row with ``masked`` has a level above your clearance; its content is hidden."""
     found = queries.search(asked.question(), viewer=request.viewer)  # type: ignore[attr-defined]
-    return {"events": list(found.events), "more": found.more}
+    return {"events": queries.left(found.events, To.API, request.viewer), "more": found.more}  # type: ignore[attr-defined]
 
 
 @router.get("/events/histogram", summary="How events spread over time", operation_id="lake_event_histogram", tags=["lake.event"])
@@ -89,12 +90,14 @@ def histogram(request: HttpRequest, asked: Query[Asked]) -> dict[str, Any]:
 
 @router.get("/events/top/{column}", summary="The most frequent values of a column", operation_id="lake_event_top", tags=["lake.event"])
 def top(request: HttpRequest, column: str, asked: Query[Asked]) -> list[dict[str, Any]]:
-    return [asdict(one) for one in queries.top(asked.question(), column, viewer=request.viewer)]  # type: ignore[attr-defined]
+    viewer = request.viewer  # type: ignore[attr-defined]
+    return [asdict(one) for one in queries.left_counts(column, queries.top(asked.question(), column, viewer=viewer), To.API, viewer)]
 
 
 @router.get("/events/{event_id}/", summary="One event, whole, with its raw log", operation_id="lake_event", tags=["lake.event"])
 def event(request: HttpRequest, event_id: str) -> dict[str, Any]:
-    return queries.event(event_id, viewer=request.viewer)  # type: ignore[attr-defined]
+    viewer = request.viewer  # type: ignore[attr-defined]
+    return queries.left([queries.event(event_id, viewer=viewer)], To.API, viewer)[0]
 
 
 class Sql(Schema):
@@ -111,7 +114,7 @@ class Sql(Schema):
 def query(request: HttpRequest, data: Sql) -> dict[str, Any]:
     """The table ``events`` holds the rows of your scope; columns above your clearance are null. No other table, file or setting can be reached."""
     since, until, as_of = (_aware(moment) if moment else None for moment in (data.since, data.until, data.as_of))
-    answer = queries.sql(data.sql, viewer=request.viewer, limit=max(1, min(data.limit, 10_000)), since=since, until=until, as_of=as_of)  # type: ignore[attr-defined]
+    answer = queries.sql(data.sql, viewer=request.viewer, limit=max(1, min(data.limit, 10_000)), since=since, until=until, as_of=as_of, to=To.API)  # type: ignore[attr-defined]
     return {"columns": list(answer.columns), "rows": [list(row) for row in answer.rows], "cut": answer.cut}
 
 

@@ -90,6 +90,60 @@ class Paging(TextChoices):
     CURSOR = "cursor", _("a cursor, kept for the next look")
 
 
+class Way(TextChoices):
+    """When a rule of desensitising works."""
+
+    IN = "in", _("on the way in, before it is stored")
+    OUT = "out", _("on the way out")
+
+
+class Towards(TextChoices):
+    """Where data goes on its way out."""
+
+    ALL = "all", _("exports and the API")
+    EXPORT = "export", _("exports")
+    API = "api", _("the API")
+
+
+class MaskVerb(TextChoices):
+    """What is done with a value."""
+
+    MASK = "mask", _("mask")
+    PSEUDONYM = "pseudonym", _("pseudonym")
+    TRUNCATE = "truncate", _("cut")
+    HASH = "hash", _("keyed digest")
+    REMOVE = "remove", _("remove")
+
+
+class MaskForm(TextChoices):
+    """What a value is taken for."""
+
+    TEXT = "text", _("text")
+    NAME = "name", _("name")
+    PHONE = "phone", _("phone number")
+    RESIDENT_ID = "resident_id", _("resident identity number")
+    BANK_CARD = "bank_card", _("bank card number")
+    EMAIL = "email", _("mail address")
+    ADDRESS = "address", _("postal address")
+    IP = "ip", _("IP address")
+    DIGITS = "digits", _("digits that stay digits")
+    TIME = "time", _("time")
+
+
+class Examined(TextChoices):
+    """What rules of detection see of a record that is desensitised on the way in."""
+
+    STORED = "stored", _("what is stored")
+    ORIGINAL = "original", _("what came in")
+
+
+class RawKept(TextChoices):
+    """What becomes of the raw log of a record that was touched."""
+
+    COVER = "cover", _("kept, the values covered in it")
+    REMOVE = "remove", _("removed, with the message and the other fields")
+
+
 class Stage(TextChoices):
     """Where a source stands in its life."""
 
@@ -122,13 +176,14 @@ NOT_HERE = "There is no such log source"
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A source as a way in: how its bytes are read, whether it is open, whose it is."""
+    """A source as a way in: how its bytes are read, whether it is open, whose it is. ``guarded``: what comes in is desensitised, so it waits sealed."""
 
     name: str
     codec: str
     stage: str
     territory: str
     industry: str
+    guarded: bool = False
 
 
 # ---- on the way in ---------------------------------------------------------------------------------------------

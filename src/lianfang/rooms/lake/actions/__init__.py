@@ -11,6 +11,7 @@ __getattr__, __all__ = lazy.door(
         "mappings": "delete_mapping save_mapping",
         "previewing": "SAMPLE_BYTES begin_source forget_trials guesses mend_source open_trial preview trial_of",
         "measuring": "measure",
+        "masking": "change_mask create_mask lead_back remove_mask switch_mask take_over",
         "receiving": "door receive",
         "rejects": "replay_rejects",
         "sampling": "erase_sample feed_sample shifted",

@@ -30,7 +30,8 @@ from lianfang.rooms.lake.actions import keeping, listening, receiving, spool
 from lianfang.rooms.lake.actions.preparing import Origin, Prepared, Preparer
 from lianfang.rooms.lake.actions.spool import Segment
 from lianfang.rooms.lake.actions.storing import Storer, lake_root
-from lianfang.rooms.lake.types import Stage, zone_of
+from lianfang.rooms.lake.queries import shielding
+from lianfang.rooms.lake.types import Stage, Way, zone_of
 
 log = logging.getLogger(__name__)
 
@@ -104,12 +105,13 @@ class _Sources:
         if self.known is None or fresh or monotonic() >= self.due or name not in self.known:
             rows = list(models.Source.objects.exclude(stage=Stage.ERASING))
             own = {row.name: row for row in models.Mapping.objects.filter(name__in={row.template for row in rows if row.template})}
-            self.known = {row.name: self._origin(row, own.get(row.template)) for row in rows}
+            masks = shielding.switched_on(Way.IN)
+            self.known = {row.name: self._origin(row, own.get(row.template), masks) for row in rows}
             self.due = monotonic() + SOURCES_EVERY
         return self.known.get(name)
 
-    def _origin(self, row: models.Source, own: models.Mapping | None) -> Origin:
-        known = Origin(row.name, row.codec, row.encoding, row.header, row.start, row.template, _zone(row), row.organisation, row.territory, row.industry)
+    def _origin(self, row: models.Source, own: models.Mapping | None, masks: list[models.MaskRule]) -> Origin:
+        known = Origin(row.name, row.codec, row.encoding, row.header, row.start, row.template, _zone(row), row.organisation, row.territory, row.industry, rules=shielding.rules_in(row.name, row.territory, masks))
         return known if own is None else replace(known, mapping=self._mapping(own), version=own.version)
 
     def _mapping(self, own: models.Mapping) -> Template | None:
@@ -143,7 +145,7 @@ class Line:
     def __init__(self) -> None:
         self.examiners = {name: factory() for name, factory in declare.examiners().items()}
         self.storer = Storer(examiners=self.examiners)
-        self.preparer = Preparer(templates=Templates.load(settings.CONTENT / "mappings", cache_bytes=MEMO_BYTES), examiners=self.examiners, origin=_Sources().origin, is_new=self._is_new, zone=models.default_zone())
+        self.preparer = Preparer(templates=Templates.load(settings.CONTENT / "mappings", cache_bytes=MEMO_BYTES), examiners=self.examiners, origin=_Sources().origin, is_new=self._is_new, zone=models.default_zone(), unseal=receiving.unseal, hide=receiving.hide)
         self._in_hand: set[Segment] = set()
         self._keys: set[tuple[str, str]] = set()
         self._round = 0

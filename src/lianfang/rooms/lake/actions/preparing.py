@@ -1,4 +1,4 @@
-"""Preparing: a sealed segment becomes rows that can be stored: decoded, mapped, levelled, examined. Nothing is written here.
+"""Preparing: a sealed segment becomes rows that can be stored: decoded, mapped, desensitised, levelled, examined. Nothing is written here.
 
 In: a segment. Out: one ``Batch`` per source with its hits, the Arrow rows, the rejects. The same segment gives the same
 event identifiers every time.
@@ -20,11 +20,14 @@ from lianfang.engines.columns import shape
 from lianfang.engines.connect import codecs
 from lianfang.engines.connect.mapping import Templates
 from lianfang.engines.connect.template import Template
+from lianfang.engines.masking import Examine, Rule
 from lianfang.engines.policy import classify
 from lianfang.engines.schema.events import table_of
 from lianfang.rooms.lake.actions import spool
-from lianfang.rooms.lake.actions.spool import Segment
+from lianfang.rooms.lake.actions.spool import Seal, Segment
 from lianfang.rooms.lake.declare import Examiner
+from lianfang.rooms.lake.queries import shielding
+from lianfang.rooms.lake.queries.shielding import MARK
 from lianfang.rooms.lake.types import Batch, event_id, zone_of
 
 log = logging.getLogger(__name__)
@@ -54,6 +57,7 @@ class Origin:
     mapping: Template | None = None
     version: int = 0
     """The node's own mapping that it names, compiled, and its version."""
+    rules: tuple[Rule, ...] = ()
 
 
 @dataclass(slots=True)
@@ -77,6 +81,7 @@ class Prepared:
     keys: list[tuple[str, str]] = field(default_factory=list)
     tallies: dict[str, Tally] = field(default_factory=dict)
     owners: set[str] = field(default_factory=set)
+    taken: dict[tuple[str, str, str, str, str], str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -92,15 +97,15 @@ class _Frames:
 
 
 class Preparer:
-    """Prepares segments, one after another. ``origin(name, fresh)`` is ``None`` for a source that is gone: its frames are dropped; ``fresh``: as it is at this moment. ``zone``: that of most sources."""
+    """Prepares segments, one after another. ``origin(name, fresh)`` is ``None`` for a source that is gone: its frames are dropped; ``fresh``: as it is at this moment. ``zone``: that of most sources; ``unseal``: opens groups; ``hide``: seals rejects of sources that are desensitised."""
 
-    def __init__(self, *, templates: Templates, examiners: Mapping[str, Examiner], origin: Callable[[str, bool], Origin | None], is_new: Callable[[str, str], bool], zone: str = "UTC"):
-        self.templates, self.examiners, self.origin, self.is_new = templates, examiners, origin, is_new
+    def __init__(self, *, templates: Templates, examiners: Mapping[str, Examiner], origin: Callable[[str, bool], Origin | None], is_new: Callable[[str, str], bool], zone: str = "UTC", unseal: Seal | None = None, hide: Seal | None = None):
+        self.templates, self.examiners, self.origin, self.is_new, self.unseal, self.hide = templates, examiners, origin, is_new, unseal, hide
         self._chosen: dict[tuple[str, int, str], tuple[Templates, tzinfo]] = {("", 0, zone): (templates, zone_of(zone))}
 
     def prepare(self, segment: Segment) -> Prepared:
         """All groups of a segment."""
-        groups, good = spool.read(segment.path)
+        groups, good = spool.read(segment.path, unseal=self.unseal)
         if good < segment.size:
             log.error("spool %s/%s: %d bytes at its end are damaged and were left out", segment.worker, segment.path.name, segment.size - good)
         done = Prepared(segment)
@@ -136,6 +141,8 @@ class Preparer:
         decoded = codecs.decode(origin.codec, part.frames, encoding=origin.encoding, header=origin.header, start=origin.start)
         rejects = [(part.numbers[one.index], part.received[one.index], "decode", one.raw, one.reason, one.todo) for one in decoded.rejects]
         rejects += [(number, received, "open", raw, reason, todo) for number, received, raw, reason, todo in part.faults]
+        if origin.rules:
+            rejects = [(number, received, stage, self._hidden(raw), _told(origin, reason), todo) for number, received, stage, raw, reason, todo in rejects]
         done.rejects += _rejects(origin, segment, rejects)
         tally.rejects += len(rejects)
         done.owners.add(origin.territory)
@@ -155,13 +162,23 @@ class Preparer:
         columns["time"] = sane(columns.get("time"), received)
         columns["source"], columns["territory"], columns["industry"] = ([value] * len(rows) for value in (origin.name, origin.territory, origin.industry))
         columns["raw"] = [raw.decode("utf-8", "replace") for raw in decoded.raws]
-        columns["level"] = [int(level) for level in classify(columns)]
         batch = Batch(f"{segment.name}:{origin.name}", origin.name, rows, decoded.raws, mapped.logsources, columns, origin.organisation)
+        batch = _shielded(batch, origin, [rule for rule in origin.rules if rule.examine is Examine.STORED], done)
+        columns["level"] = [int(level) for level in classify(batch.columns)]
+        batch = replace(batch, columns={**batch.columns, "level": columns["level"]})
         hits = self._examine(batch)
+        stored = _shielded(batch, origin, [rule for rule in origin.rules if rule.examine is Examine.ORIGINAL], done, only=frozenset(row for one in hits.values() for row in one))
+        columns = dict(stored.columns)
+        if stored is not batch:
+            columns["level"] = [int(level) for level in classify(columns)]
         columns["rules"] = _rules(len(rows), hits.values())
-        done.batches.append((_hit(batch, hits.values()), hits))
+        done.batches.append((_hit(replace(stored, columns=columns), hits.values()), hits))
         done.owners.add(origin.territory)
         done.events.append((shape.table(columns), [table_of(uid or 0) for uid in columns.get("class_uid") or [0] * len(rows)]))
+
+    def _hidden(self, raw: bytes) -> bytes:
+        """A reject of a source that is desensitised: sealed where it can be kept whole, otherwise not kept; nobody could say what stands in it."""
+        return MARK + self.hide(raw) if self.hide and 0 < len(raw) <= MOST_REJECT_BYTES else b""
 
     def _templates(self, origin: Origin) -> tuple[Templates, tzinfo]:
         """All templates, or the one that the source names (what does not fit it is kept unmapped); one set per zone, since memos of times hold for one zone."""
@@ -182,6 +199,21 @@ class Preparer:
             except Exception:
                 log.exception("the examiner %s failed on batch %s: its %d events are stored without its rules", name, batch.ref, len(batch))
         return hits
+
+
+def _shielded(batch: Batch, origin: Origin, rules: Sequence[Rule], done: Prepared, *, only: frozenset[int] | None = None) -> Batch:
+    """The batch as some rules leave it; what leads pseudonyms back is noted. ``only``: the rows whose native fields are still needed."""
+    if not rules:
+        return batch
+    work = shielding.shield(rules).run(batch.columns, batch.rows)
+    done.taken.update({(origin.organisation, origin.territory, origin.industry, domain, token): value for (domain, token), value in work.taken.items()})
+    raws = [str(raw or "").encode() if number in work.touched else batch.raws[number] for number, raw in enumerate(work.columns["raw"])]
+    return replace(batch, columns=work.columns, rows=[work.native(number, row) if only is None or number in only else {} for number, row in enumerate(batch.rows)], raws=raws)
+
+
+def _told(origin: Origin, reason: str) -> str:
+    """Why a reject was none of ours to read, without values that its rules know."""
+    return shielding.shield(origin.rules).text(reason)
 
 
 def _hit(batch: Batch, hits: Iterable[Mapping[int, tuple[str, ...]]]) -> Batch:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
 from django.conf import settings
 
+from lianfang.commons.people import queries as people
 from lianfang.kernel.errors import Conflict, Invalid, Missing
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import models
-from lianfang.rooms.lake.actions.spool import Spool
+from lianfang.rooms.lake.actions.spool import Seal, Spool
 from lianfang.rooms.lake.actions.spool import backlog as spooled
+from lianfang.rooms.lake.queries import shielding
 from lianfang.rooms.lake.types import NOT_HERE, BatchRef, Door, Stage
 
 REMEMBERED = 2.0
@@ -39,12 +42,12 @@ def receive(source: str, frames: Sequence[bytes], *, actor: Viewer, key: str = "
     ``Conflict`` when it is paused, ``Busy`` when the spool is full (nothing was taken: send the same again).
     """
     actor.must("lake.event.add")
-    door(source, actor)
+    found = door(source, actor)
     if not 0 < len(frames) + len(faults) <= MOST_FRAMES:
         raise Invalid("This is no batch of logs", why=f"It holds {len(frames):,} records; 1 to {MOST_FRAMES:,} are taken at once.", todo="Send them in several parts.")
     if len(key) > LONGEST_KEY:
         raise Invalid("The sequence is too long", why=f"At most {LONGEST_KEY} characters are kept.", todo="Use a number, or a UUID.")
-    return spool().append(source, frames, key=key, faults=faults)
+    return spool().append(source, frames, key=key, faults=faults, seal=_seal() if found.guarded else None)
 
 
 def door(name: str, actor: Viewer) -> Door:
@@ -64,9 +67,29 @@ def _look(name: str) -> Door | None:
         if row is None:
             _doors.pop(name, None)
             return None
-        found = Door(row.name, row.codec, row.stage, row.territory, row.industry)
+        found = Door(row.name, row.codec, row.stage, row.territory, row.industry, bool(shielding.rules_in(row.name, row.territory)))
         _doors[name] = (monotonic() + REMEMBERED, found)
     return found
+
+
+def _seal() -> Seal:
+    """How groups of a source that is desensitised are sealed on their way through the spool."""
+    return partial(people.sealing_key().seal_bytes, purpose=shielding.SPOOLED)
+
+
+def unseal(payload: bytes) -> bytes:
+    """The group again; raises ``Missing`` or ``Invalid`` when the node's key is lost or another: the segment then waits."""
+    return people.sealing_key().open_bytes(payload, purpose=shielding.SPOOLED)
+
+
+def hide(raw: bytes) -> bytes:
+    """A reject of such a source, sealed: it can be sent through again, and read by nobody on the disk."""
+    return people.sealing_key().seal_bytes(raw, purpose=shielding.REJECTED)
+
+
+def shown(raw: bytes) -> bytes:
+    """A reject as it came."""
+    return people.sealing_key().open_bytes(raw.removeprefix(shielding.MARK), purpose=shielding.REJECTED) if raw.startswith(shielding.MARK) else raw
 
 
 def forget_doors() -> None:

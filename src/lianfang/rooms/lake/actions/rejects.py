@@ -27,7 +27,7 @@ def replay_rejects(source: str, kind: str, *, actor: Viewer) -> int:
     until = clock.now()
     count = 0
     for part in queries.whole_rejects(source, kind, until=until, viewer=actor, part=PART, most=MOST):
-        receiving.receive(source, [raw for _, raw in part], actor=actor, key=f"{AGAIN}{part[0][0]}:{part[-1][0]}")
+        receiving.receive(source, [receiving.shown(raw) for _, raw in part], actor=actor, key=f"{AGAIN}{part[0][0]}:{part[-1][0]}")
         count += len(part)
     if not count:
         raise Conflict("Nothing can be sent through again", why="The rejects of this kind are gone, were sent already, or were too long to be kept whole.", todo="Look at the list again.")

@@ -30,11 +30,16 @@ def unseal(row: models.Source) -> str:
         raise _locked() from fault
 
 
+def make_key() -> None:
+    """See that the node has its sealing key."""
+    _key()
+
+
 def _key() -> SealingKey:
     try:
         return people.sealing_key()
     except Missing as error:
-        if models.Source.objects.exclude(sealed="").exists():
+        if models.Source.objects.exclude(sealed="").exists() or models.Pseudonym.objects.exists():
             raise _locked() from error
     people_actions.seal("")  # makes the node's key, unless second factors say that one was lost
     return people.sealing_key()

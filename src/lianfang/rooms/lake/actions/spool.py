@@ -3,7 +3,8 @@
 In: groups of frames. Out: sealed segments, oldest first. Each writing process owns one slot (``w000``, ``w001`` …) by a
 file lock; its segments are numbered by the clock in milliseconds and never twice. A group is one record, ``length crc32
 payload``; a torn record at the end of a segment was never acknowledged and is cut off. One ``fdatasync`` serves all
-threads that wrote before it (group commit).
+threads that wrote before it (group commit). A group of a source that is desensitised is sealed before it is written: what
+came in lies nowhere in the clear.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,10 @@ class Segment:
         """What all its events' identifiers begin with."""
         return f"{self.sequence:011x}-{self.worker}"
 
+
+SEALED = b"\xc1"
+"""How a sealed payload begins: a byte that begins no MessagePack."""
+Seal = Callable[[bytes], bytes]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Group).decode
@@ -128,10 +133,12 @@ class Spool:
         self._roller = threading.Thread(target=self._roll, name="spool", daemon=True)
         self._roller.start()
 
-    def append(self, source: str, frames: Sequence[bytes], *, key: str = "", faults: Sequence[tuple[bytes, str, str]] = ()) -> BatchRef:
-        """Put frames on the disk and return when they are safe there. Raises ``Busy`` when the spool is full."""
+    def append(self, source: str, frames: Sequence[bytes], *, key: str = "", faults: Sequence[tuple[bytes, str, str]] = (), seal: Seal | None = None) -> BatchRef:
+        """Put frames on the disk, sealed where ``seal`` is given, and return when they are safe there. Raises ``Busy`` when the spool is full."""
         group = Group(source, time.time_ns() // 1_000_000, key, list(frames), list(faults))
         payload = _encode(group)
+        if seal:
+            payload = SEALED + seal(payload)
         record = HEAD.pack(len(payload), crc32(payload)) + payload
         self._admit(len(record))
         with self._lock:
@@ -204,17 +211,22 @@ def sealed(root: Path) -> list[Segment]:
     return sorted(Segment(int(path.name[:16]), path.parent.name, path, size) for path, size in _files(root, ".ready"))
 
 
-def read(path: Path) -> tuple[list[Group], int]:
-    """The whole groups of a segment, and how many bytes of it they fill."""
-    data, groups, at = path.read_bytes(), [], 0
+def read(path: Path, *, unseal: Seal | None = None) -> tuple[list[Group], int]:
+    """The whole groups of a segment, and how many bytes of it they fill; sealed ones raise what ``unseal`` raises."""
+    payloads, good = _payloads(path)
+    return [_decode(unseal(payload[1:]) if payload[:1] == SEALED and unseal else payload) for payload in payloads], good
+
+
+def _payloads(path: Path) -> tuple[list[bytes], int]:
+    data, payloads, at = path.read_bytes(), [], 0
     while at + HEAD.size <= len(data):
         length, check = HEAD.unpack_from(data, at)
         payload = data[at + HEAD.size : at + HEAD.size + length]
         if len(payload) < length or crc32(payload) != check:
             break
-        groups.append(_decode(payload))
+        payloads.append(payload)
         at += HEAD.size + length
-    return groups, at
+    return payloads, at
 
 
 def backlog(root: Path) -> int:
@@ -249,7 +261,7 @@ def recover(folder: Path) -> int:
     """Cut torn ends and seal what a dead writer left open; the caller holds the slot's lock. Returns how many segments."""
     left = sorted(folder.glob("*.open"))
     for path in left:
-        groups, good = read(path)
+        groups, good = _payloads(path)
         torn = path.stat().st_size - good
         if torn:
             log.warning("spool %s: cut %d torn bytes that were never acknowledged", path.name, torn)

@@ -27,6 +27,7 @@ from lianfang.kernel import clock
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, WIDTH
 from lianfang.rooms.lake import models
+from lianfang.rooms.lake.actions.masking import keep_pseudonyms
 from lianfang.rooms.lake.actions.preparing import Prepared, Tally
 from lianfang.rooms.lake.actions.spool import Segment
 from lianfang.rooms.lake.declare import Examiner
@@ -110,6 +111,8 @@ class Storer:
         """Figures, receipts, ledger, fact and position: all or nothing."""
         now = clock.now()
         models.Receipt.objects.bulk_create([models.Receipt(source=source, key=key) for one in prepared for source, key in one.keys], ignore_conflicts=True)
+        for one in prepared:
+            keep_pseudonyms(one.taken)
         tallies = _together(prepared)
         for name, tally in tallies.items():
             models.Source.objects.filter(name=name).update(

@@ -12,11 +12,12 @@ from typing import Protocol
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext
 
 from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.jobs.types import JobRef
 from lianfang.commons.ledger import actions as ledger
-from lianfang.kernel.errors import Invalid
+from lianfang.kernel.errors import Conflict, Invalid
 from lianfang.kernel.ids import new_id
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.lake import models
@@ -43,6 +44,8 @@ def take_upload(sent: list[Sent], source: str, *, actor: Viewer) -> JobRef:
     if not models.Source.objects.filter(name=source).exists():
         sources.create_source(source, kind=Kind.UPLOAD, actor=actor)
     row = receiving.door(source, actor)
+    if row.guarded:
+        raise Conflict(gettext("Files cannot be uploaded into %s") % source, why="Its logs are desensitised before they reach the disk, and an uploaded file would lie there as it is.", todo="Send the records over HTTP, or upload into a source without such rules.")
     folder = Path(settings.HOME) / "uploads" / str(new_id())
     folder.mkdir(mode=0o700, parents=True)
     names = [_keep(one, folder, number) for number, one in enumerate(sent)]

@@ -53,6 +53,8 @@ def _again(request: HttpRequest) -> HttpResponse:
 
 def _seen(raw: bytes | None) -> dict[str, object]:
     """Bytes as text where they are text, else as hexadecimal."""
+    if raw is not None and raw.startswith(queries.SEALED):
+        return {"text": None, "binary": False, "cut": False, "sealed": True}
     if raw is None:
         return {"text": None, "binary": False, "cut": False}
     try:

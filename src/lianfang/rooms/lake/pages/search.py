@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame.pages import Found, Nav, finder, page, show
 from lianfang.engines.columns.shape import EVENTS
+from lianfang.engines.masking import To
 from lianfang.kernel import clock
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import actions, queries
@@ -74,7 +75,7 @@ def _taken(asked: Asked, viewer: Viewer) -> Iterator[dict[str, Any]]:
     more, count = "", 0
     while count < EXPORTED:
         found = queries.search(asked.question(after=more, limit=500), viewer=viewer)
-        yield from found.events
+        yield from queries.left(found.events, To.EXPORT, viewer)
         count, more = count + len(found.events), found.more
         if not more:
             return

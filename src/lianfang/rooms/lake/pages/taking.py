@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from django.http import HttpRequest, HttpResponse
 
 from lianfang.commons.frame.pages import page
+from lianfang.engines.masking import To
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid
 from lianfang.rooms.lake import actions, queries
@@ -26,7 +27,7 @@ TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.pa
 def sql_export(request: HttpRequest) -> HttpResponse:
     """The answer to one SELECT, at most 100,000 rows. What cannot be asked is not on record, what was taken is."""
     viewer, text, form = request.viewer, request.POST.get("sql", ""), request.POST.get("form", "csv")  # type: ignore[attr-defined]
-    table = queries.sql_table(text, viewer=viewer, limit=TAKEN, as_of=clock.parse(request.POST["as_of"]) if request.POST.get("as_of") else None)
+    table = queries.sql_table(text, viewer=viewer, limit=TAKEN, as_of=clock.parse(request.POST["as_of"]) if request.POST.get("as_of") else None, to=To.EXPORT)
     answer = as_file(table.slice(0, TAKEN), form, name="answer")
     actions.note_export(f"SQL → {form}: {text}", actor=viewer)
     return answer

@@ -3,15 +3,18 @@
 from lianfang.rooms.lake.queries.cataloguing import table_story
 from lianfang.rooms.lake.queries.elsewhere import sql_on
 from lianfang.rooms.lake.queries.figures import backlog, catalogue, certificate, gauges, has_sample, lag, last_hour, overview, owners, rate_now, source_names, zones
+from lianfang.rooms.lake.queries.leaving import left, left_counts
 from lianfang.rooms.lake.queries.mappings import OWN, compiled, knows_template, mapping_text, may_read_samples, shipped, suggestions, template_choices
+from lianfang.rooms.lake.queries.masking import preview, tried
 from lianfang.rooms.lake.queries.matching import seen
 from lianfang.rooms.lake.queries.measuring import coverage, freshness, measured
 from lianfang.rooms.lake.queries.rejects import reject_groups, reject_ref, rejects, whole_rejects
 from lianfang.rooms.lake.queries.scope import Veil, masked, veil
 from lianfang.rooms.lake.queries.searching import LISTED, OPERATORS, event, events, histogram, search, sql, sql_table, top
+from lianfang.rooms.lake.queries.shielding import MARK as SEALED
 
 __all__ = [
-    "LISTED", "OPERATORS", "OWN", "Veil", "backlog", "catalogue", "certificate", "compiled", "coverage", "event", "events", "freshness", "gauges", "has_sample", "histogram", "knows_template",
-    "lag", "last_hour", "mapping_text", "masked", "may_read_samples", "measured", "overview", "owners", "rate_now", "reject_groups", "reject_ref", "rejects", "search", "seen",
-    "shipped", "source_names", "sql", "sql_on", "sql_table", "suggestions", "table_story", "template_choices", "top", "veil", "whole_rejects", "zones",
+    "LISTED", "OPERATORS", "OWN", "SEALED", "Veil", "backlog", "catalogue", "certificate", "compiled", "coverage", "event", "events", "freshness", "gauges", "has_sample", "histogram", "knows_template",
+    "lag", "last_hour", "left", "left_counts", "mapping_text", "masked", "may_read_samples", "measured", "overview", "owners", "preview", "rate_now", "reject_groups", "reject_ref", "rejects", "search", "seen",
+    "shipped", "source_names", "sql", "sql_on", "sql_table", "suggestions", "table_story", "template_choices", "top", "tried", "veil", "whole_rejects", "zones",
 ]  # fmt: skip

@@ -57,11 +57,11 @@ def rows(viewer: Viewer) -> str:
 def _ranges(viewer: Viewer) -> str:
     if "" in viewer.territory:
         return "TRUE"
-    parts = [f"{column} >= '{_path(top)}' AND {column} < '{after(top)}'" for column, tops in (("territory", viewer.territory), ("industry", viewer.industry)) for top in tops if top]
+    parts = [f"{column} >= '{digits(top)}' AND {column} < '{after(top)}'" for column, tops in (("territory", viewer.territory), ("industry", viewer.industry)) for top in tops if top]
     return " OR ".join(f"({part})" for part in parts) or "FALSE"
 
 
-def _path(top: str) -> str:
+def digits(top: str) -> str:
     """Paths are digits; anything else would be a fault of ours, and must never reach SQL."""
     if not top.isascii() or not top.isdigit():
         raise ValueError(f"{top!r} is not an organisation path")
@@ -118,7 +118,7 @@ def readable(viewer: Viewer, column: str = "", shut: Closed | None = None) -> st
     shut = closed(viewer) if shut is None else shut
     paths = shut.get(column, frozenset()) if column else frozenset().union(*shut.values())
     below = [f"coalesce(level, {int(DataLevel.L4)}) <= {int(viewer.clearance)}"]
-    below += ["FALSE" if not path else f"NOT (territory >= '{_path(path)}' AND territory < '{after(path)}')" for path in sorted(paths)]
+    below += ["FALSE" if not path else f"NOT (territory >= '{digits(path)}' AND territory < '{after(path)}')" for path in sorted(paths)]
     return " AND ".join(below)
 
 

@@ -18,12 +18,13 @@ from lianfang.engines.columns.measures import Check
 from lianfang.engines.columns.query import Bounds
 from lianfang.engines.columns.rollups import HOURS, VALUES, Rollup
 from lianfang.engines.columns.sieves import LISTS, TEXT, Holds
+from lianfang.engines.masking import To
 from lianfang.engines.schema.events import BY_NAME, Kind
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid, Missing
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import models
-from lianfang.rooms.lake.queries import scope
+from lianfang.rooms.lake.queries import leaving, scope
 from lianfang.rooms.lake.types import EVENT_TABLES, Answer, Count, Filter, Found, Histogram, Question
 
 LISTED = (
@@ -122,19 +123,20 @@ def events(event_ids: list[str], *, viewer: Viewer) -> list[dict[str, Any]]:
     return [found[event_id] for event_id in event_ids if event_id in found]
 
 
-def sql(text: str, *, viewer: Viewer, limit: int = 1000, seconds: float = 20.0, since: datetime | None = None, until: datetime | None = None, as_of: datetime | None = None) -> Answer:
-    """What a person's own SELECT over ``events`` answers (or would have, ``as_of`` a moment); it sees the viewer's rows and columns and nothing else."""
-    table = sql_table(text, viewer=viewer, limit=limit, seconds=seconds, since=since, until=until, as_of=as_of)
+def sql(text: str, *, viewer: Viewer, limit: int = 1000, seconds: float = 20.0, since: datetime | None = None, until: datetime | None = None, as_of: datetime | None = None, to: To | None = None) -> Answer:
+    """What a person's own SELECT over ``events`` answers (or would have, ``as_of`` a moment); it sees the viewer's rows and columns and nothing else, ``to``: as they may leave."""
+    table = sql_table(text, viewer=viewer, limit=limit, seconds=seconds, since=since, until=until, as_of=as_of, to=to)
     rows = list(zip(*(column.to_pylist() for column in table.columns))) if table.num_columns else []
     return Answer(tuple(table.column_names), tuple(rows[:limit]), len(rows) > limit)
 
 
-def sql_table(text: str, *, viewer: Viewer, limit: int, seconds: float = 20.0, since: datetime | None = None, until: datetime | None = None, as_of: datetime | None = None) -> pa.Table:
+def sql_table(text: str, *, viewer: Viewer, limit: int, seconds: float = 20.0, since: datetime | None = None, until: datetime | None = None, as_of: datetime | None = None, to: To | None = None) -> pa.Table:
     """The same as an Arrow table of at most ``limit`` rows and one."""
     viewer.must("lake.event.view")
     if as_of is not None:
         _must_be_untouched_since(as_of)
-    return scope.query().guarded(text, bounds=Bounds(EVENT_TABLES, since, until, as_of=as_of), views={"events": scope.view(viewer)}, limit=limit, seconds=seconds)
+    view, functions = leaving.view(viewer, to)
+    return scope.query().guarded(text, bounds=Bounds(EVENT_TABLES, since, until, as_of=as_of), views={"events": view}, functions=functions, limit=limit, seconds=seconds)
 
 
 def _must_be_untouched_since(as_of: datetime) -> None:
