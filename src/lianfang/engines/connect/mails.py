@@ -145,6 +145,8 @@ def _outlook(frame: bytes) -> dict[str, Any]:
         "format": "msg",
         "from": [_clean(address) for _, address in sender if address],
         "from_name": [_clean(name) for name, _ in sender if name],
+        **{name: [_clean(address) for _, address in getaddresses([headers.get(header.lower(), "")]) if address] for name, header in _HEADERS if name in ("cc", "reply_to", "return_path")},
+        "originating_ip": _clean(headers.get("x-originating-ip", "")),
         "to": [_clean(each.email_address or "") for each in list(message.recipients)[:1000]],
         "subject": _clean(message.subject or ""),
         "date": message.sent_date.isoformat() if message.sent_date else _clean(headers.get("date", "")),

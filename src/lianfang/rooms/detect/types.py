@@ -127,6 +127,24 @@ class FindingLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Hit:
+    """How often one indicator of the watch list was met: events and findings, on how many hosts, when first and last."""
+
+    kind: str
+    value: str
+    events: int
+    findings: int
+    hosts: int
+    first: datetime
+    last: datetime
+
+    @property
+    def uid(self) -> str:
+        """What its findings are filtered by."""
+        return f"{IOC}{self.kind}:{self.value}"
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """A piece of a value: its text, and whether it is what made the rule fire."""
 

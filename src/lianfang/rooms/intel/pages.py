@@ -185,7 +185,7 @@ def find(words: str, viewer: Viewer) -> list[Found]:
 class ImportForm(forms.Form):
     """A delivery and the terms on which it is taken in."""
 
-    file = forms.FileField(label=_("file"), required=False, help_text=_("Indicators: CSV, a list with one value per line, a STIX 2.1 bundle. Knowledge: CVE JSON 2.0 of the NVD, CNVD XML, STIX 2.1, CSV with name and type. At most 64 MB."))
+    file = forms.FileField(label=_("file"), required=False, help_text=_("Indicators: CSV, a list with one value per line, a STIX 2.1 bundle. A mail (.eml, .msg). Knowledge: CVE JSON 2.0 of the NVD, CNVD XML, STIX 2.1, CSV with name and type. At most 64 MB."))
     text = forms.CharField(label=_("or text"), required=False, strip=False, widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}), help_text=_("Also written harmlessly, such as hxxp://bad[.]example; # begins a comment."))
     form = forms.ChoiceField(label=_("format"), choices=Form.choices, initial=Form.AUTO)
     source = forms.CharField(label=_("source"), max_length=120, help_text=_("Who says so, where a row does not say it itself."))
@@ -258,7 +258,10 @@ def _done_with(request: HttpRequest, row: models.Intake) -> HttpResponse:
         messages.success(request, _("The import was discarded."))
         return HttpResponseRedirect(reverse("intel:intake_list"))
     if wish == "start":
-        actions.start(row, columns=columns, actor=viewer)
+        try:
+            actions.start(row, columns=columns, only=[int(one) for one in request.POST.getlist("only") if one.isascii() and one.isdigit()], actor=viewer)
+        except Invalid as fault:
+            messages.error(request, _said(fault))
         return HttpResponseRedirect(reverse("intel:delivery", kwargs={"pk": row.pk}))
     return _preview(request, row, columns)
 
@@ -276,7 +279,7 @@ def _preview(request: HttpRequest, row: models.Intake, columns: dict[str, str] |
     heads = [(at, header, seen.roles.get(header, "")) for at, header in enumerate(seen.headers)]
     items = [(item, isinstance(item, Candidate)) for item in seen.items]
     known = {(found.kind, found.value) for found in _there(items, request.viewer)}  # type: ignore[attr-defined]
-    context = {"row": row, "terms": intakes.terms(row), "heads": heads, "roles": ROLES, "items": [(item, taken, taken and (item.kind, item.value) in known) for item, taken in items], "fault": _said(seen.fault), "kinds": dict(Kind.choices), "about": dict(About.choices)}
+    context = {"row": row, "terms": intakes.terms(row), "heads": heads, "roles": ROLES, "items": [(item, taken, taken and (item.kind, item.value) in known, taken and not item.note.startswith(reading.DOUBTFUL)) for item, taken in items], "chosen": row.form == Form.MAIL, "fault": _said(seen.fault), "kinds": dict(Kind.choices), "about": dict(About.choices)}
     return show(request, "intel/preview.html", context, title=row.name)
 
 

@@ -73,6 +73,7 @@ class Form(TextChoices):
     STIX = "stix", "STIX 2.1"
     NVD = "nvd", _("CVE JSON 2.0 of the NVD")
     CNVD = "cnvd", _("CNVD XML")
+    MAIL = "mail", _("mail message (.eml, .msg)")
     TABLE = "table", _("table of a knowledge base (CSV)")
 
 
@@ -91,7 +92,7 @@ class Terms:
     """What an import says of indicators that do not say it themselves.
 
     ``days``: how long they are valid from now; 0: without end; ``until``, where it is given, goes before it. ``internal``: take
-    private addresses too.
+    private addresses too. ``only``: the lines that a person chose, where a delivery is chosen from (a mail); empty: all.
     """
 
     source: str
@@ -101,6 +102,7 @@ class Terms:
     tags: tuple[str, ...] = ()
     internal: bool = False
     until: datetime | None = None
+    only: tuple[int, ...] = ()
 
 
 REASONS: dict[str, tuple[Any, Any]] = {
@@ -118,6 +120,7 @@ REASONS: dict[str, tuple[Any, Any]] = {
     "time": (_("“%s” is no time."), _("Write it like 2026-11-20 or 2026-11-20T08:00:00Z.")),
     "span": (_("It ends before it begins."), _("Correct one of the two times.")),
     "entry": (_("It is no entry of a knowledge base: %s"), _("Correct it, or leave it out.")),
+    "mail": (_("It is no mail that can be read: %s"), _("Save the message again as .eml or .msg, with its attachments.")),
     "object": (_("The object was not understood: %s"), _("Ask its sender, or enter it by hand.")),
 }
 """Code → why something is not taken, and what to do; ``%s`` takes the detail."""

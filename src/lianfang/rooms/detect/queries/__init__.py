@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from django.db.models import Case, Count, F, Max, OuterRef, QuerySet, Subquery, Sum, Value, When
+from django.db.models import Case, Count, F, Max, Min, OuterRef, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Concat, Left
 
 from lianfang.engines.policy import HIDDEN
@@ -20,7 +20,7 @@ from lianfang.kernel.errors import Missing
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.queries import reading
-from lianfang.rooms.detect.types import ENTITIES, FindingLine, Health, PackLine, Problem, RuleLine
+from lianfang.rooms.detect.types import ENTITIES, IOC, FindingLine, Health, Hit, PackLine, Problem, RuleLine
 from lianfang.rooms.lake import queries as lake
 
 # ---- rules -----------------------------------------------------------------------------------------------------
@@ -139,6 +139,14 @@ def finding_line(row: models.Finding) -> FindingLine:
     """A row as a value."""
     same = ("batch", "organisation", "territory", "industry", "kind", "rule_uid", "title", "title_zh", "severity", "status", "author", "licence", "alarm", "host", "user", "source", "source_name", "first", "last", "count", "entities", "level", "backfilled", "sample")
     return FindingLine(id=str(row.pk), techniques=tuple(row.techniques), tactics=tuple(row.tactics), events=tuple(row.events), **{name: getattr(row, name) for name in same})
+
+
+def hits(viewer: Viewer, *, since: datetime | None = None, rule: str = "", limit: int = 200) -> list[Hit]:
+    """Indicators that were met in what the viewer sees, the most often met first; ``rule``: this one alone, as findings name it (``ioc:<kind>:<value>``)."""
+    viewer.must("detect.finding.view")
+    rows = models.Finding.objects.seen_by(viewer).filter(kind="ioc", **({"last__gte": since} if since else {}), **({"rule_uid": rule[:190]} if rule else {}))
+    told = rows.order_by().values("rule_uid").annotate(events=Sum("count"), findings=Count("pk"), hosts=Count("host", distinct=True), begun=Min("first"), ended=Max("last")).order_by("-events", "rule_uid")
+    return [Hit(*row["rule_uid"].removeprefix(IOC).split(":", 1), row["events"], row["findings"], row["hosts"], row["begun"], row["ended"]) for row in told[:limit]]
 
 
 def firing(uid: str, viewer: Viewer, *, days: int = 14) -> list[tuple[datetime, int]]:

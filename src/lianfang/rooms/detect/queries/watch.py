@@ -10,13 +10,14 @@ from lianfang.kernel.labels import TLP, Severity
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.detect.types import IOC
 from lianfang.rooms.intel import queries as intel
-from lianfang.rooms.intel.types import Known
+from lianfang.rooms.intel.types import WATCHED, Known
 
 AT_ONCE = 500
 SURE = 75
 """From this confidence on, a hit counts as high; below, as medium."""
 
 _ALARM = {"hash": ("execution", "execution")}
+_NAMED = {"ips": "ip", "cidrs": "cidr", "domains": "domain", "hashes": "hash", "urls": "url"}
 _USUAL = ("callback", "command-and-control")
 
 
@@ -26,6 +27,15 @@ def changed_since(version: str) -> tuple[str, WatchSets | None]:
         return version, None
     found = intel.watchlist()
     return found.version, WatchSets(ips=found.ips, cidrs=found.cidrs, domains=found.domains, hashes=found.hashes, urls=found.urls)
+
+
+def uid_of(kind: str, value: str) -> str:
+    """What findings call an indicator of intel: ``ioc:<kind>:<value>``.
+
+    >>> uid_of("ipv4", "192.0.2.7"), uid_of("sha256", "ab")
+    ('ioc:ip:192.0.2.7', 'ioc:hash:ab')
+    """
+    return f"{IOC}{_NAMED.get(WATCHED.get(kind, ''), kind)}:{value}"[:190]
 
 
 def described(uids: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ in pieces until it is taken in, and is gone afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
@@ -53,10 +53,13 @@ def upload(name: str, content: bytes, *, form: str, terms: Terms, actor: Viewer)
 
 
 @transaction.atomic
-def start(row: models.Intake, *, columns: Mapping[str, str] | None = None, actor: Viewer) -> models.Intake:
-    """Have a worker take the delivery in. Raises ``Conflict`` when that was asked before."""
+def start(row: models.Intake, *, columns: Mapping[str, str] | None = None, only: Sequence[int] = (), actor: Viewer) -> models.Intake:
+    """Have a worker take the delivery in; of a mail ``only`` the lines that a person chose. Raises ``Conflict`` when that was asked before."""
     actor.must("intel.indicator.add")
-    if not models.Intake.objects.filter(pk=row.pk, stage=Stage.DRAFT).update(stage=Stage.WAITING, columns=dict(columns or {})):
+    if row.form == Form.MAIL and not only:
+        raise Invalid("No value was chosen", why="What a mail holds is watched for only when somebody says so.", todo="Choose at least one value, or discard the mail.")
+    said = {**row.terms, "only": sorted(only)} if only else row.terms
+    if not models.Intake.objects.filter(pk=row.pk, stage=Stage.DRAFT).update(stage=Stage.WAITING, columns=dict(columns or {}), terms=said):
         raise Conflict("This import was started already", todo="Reload the page.")
     job = jobs.enqueue(JOB, {"intake": str(row.pk), "actor": _actor(actor)}, key=f"{JOB}:{row.pk}", actor=actor)
     models.Intake.objects.filter(pk=row.pk).update(job=str(job.id))
@@ -75,8 +78,10 @@ def discard(row: models.Intake, *, actor: Viewer) -> None:
 
 
 def deliver(name: str, content: bytes, *, form: str, terms: Terms, actor: Viewer) -> models.Intake:
-    """Take a delivery in without a preview: a small one here and now, a large one by a worker. Raises ``Invalid`` when it cannot be read."""
+    """Take a delivery in without a preview (but a mail, which waits for one): a small one here and now, a large one by a worker. Raises ``Invalid`` when it cannot be read."""
     row = upload(name, content, form=form, terms=terms, actor=actor)
+    if row.form == Form.MAIL:
+        return row  # proposed: it waits for a person's yes
     if len(content) > (SMALL_STIX if row.form == Form.STIX else SMALL):
         return start(row, actor=actor)
     models.Intake.objects.filter(pk=row.pk).update(stage=Stage.RUNNING)

@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='intake',
             name='form',
-            field=models.CharField(choices=[('auto', 'found by itself'), ('csv', 'CSV'), ('list', 'list, one per line'), ('stix', 'STIX 2.1'), ('nvd', 'CVE JSON 2.0 of the NVD'), ('cnvd', 'CNVD XML'), ('table', 'table of a knowledge base (CSV)')], max_length=8, verbose_name='format'),
+            field=models.CharField(choices=[('auto', 'found by itself'), ('csv', 'CSV'), ('list', 'list, one per line'), ('stix', 'STIX 2.1'), ('nvd', 'CVE JSON 2.0 of the NVD'), ('cnvd', 'CNVD XML'), ('mail', 'mail message (.eml, .msg)'), ('table', 'table of a knowledge base (CSV)')], max_length=8, verbose_name='format'),
         ),
         migrations.CreateModel(
             name='Entry',

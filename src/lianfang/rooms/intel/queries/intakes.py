@@ -34,7 +34,7 @@ def content(row: models.Intake) -> bytes:
 def terms(row: models.Intake) -> Terms:
     """On which terms it is taken in."""
     until = row.terms.get("until")
-    return Terms(**{**row.terms, "tags": tuple(row.terms.get("tags", ())), "until": clock.parse(until) if until else None})
+    return Terms(**{**row.terms, "tags": tuple(row.terms.get("tags", ())), "only": tuple(row.terms.get("only", ())), "until": clock.parse(until) if until else None})
 
 
 def preview(row: models.Intake, *, columns: dict[str, str] | None = None) -> reading.Preview:

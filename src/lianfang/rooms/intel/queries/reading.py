@@ -18,6 +18,8 @@ from typing import Any
 
 from django.utils import timezone
 
+from lianfang.engines.connect import mails
+from lianfang.engines.connect.limits import Limits, Unreadable
 from lianfang.engines.schema import knowledge
 from lianfang.engines.schema.knowledge import Entry
 from lianfang.kernel.errors import Invalid
@@ -28,6 +30,7 @@ from lianfang.rooms.intel.types import Form, Rejected, Terms
 LARGEST = 64 << 20
 """Bytes of one delivery."""
 MOST = 2_000_000
+CHOSEN_FROM = 1_000
 """Lines of one delivery."""
 LONGEST_LINE = 16_384
 """Characters of a line of a list; of a table, four times as many. Longer ones are rejected whole."""
@@ -50,6 +53,10 @@ HEADERS: dict[str, tuple[str, ...]] = {
 }
 """Role → header names it is known by, in English and Chinese, lower case with ``_`` for blanks."""
 
+MAILED = {"from": "sender", "reply_to": "reply-to", "return_path": "return path", "originating_ip": "sent from", "received_ips": "came through", "urls": "link", "domains": "domain of a link"}
+ATTACHED = "attachment"
+DOUBTFUL = ("return path", "came through", "domain of a link")
+"""What a mail says → the word for it in an indicator's note. What is doubtful may be anybody's: it is proposed, and a person has to choose it."""
 PLAIN = ("value", "indicator", "ioc", "observable", "indicator_value", "指标", "指标值", "值", "情报", "情报值", "情报内容")
 """Headers that only a table of indicators has."""
 ENTRY_HEADERS: dict[str, tuple[str, ...]] = {
@@ -134,6 +141,8 @@ class Lines:
 
 def form_of(content: bytes) -> str:
     """What a delivery looks like: a STIX bundle, a table with a header, or a list."""
+    if mails.looks_like(content[:4096]):
+        return Form.MAIL
     head = content[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
     if head.startswith(b"{") and b'"vulnerabilities"' in content[:65536]:
         return Form.NVD
@@ -167,6 +176,8 @@ def read(content: bytes, *, form: str, terms: Terms, columns: Mapping[str, str] 
         return stix(content, terms=terms)
     if form in (Form.NVD, Form.CNVD):
         return _entries(knowledge.nvd(content) if form == Form.NVD else knowledge.cnvd(content))
+    if form == Form.MAIL:
+        return _mail(content, terms)
     if form == Form.TABLE:
         return _entries(_entry_rows(content))
     return _table(content, terms, columns) if form == Form.CSV else _lines(content, terms)
@@ -182,7 +193,7 @@ def preview(content: bytes, *, form: str, terms: Terms, columns: Mapping[str, st
     """The first ``count`` candidates and rejects of a delivery, and how its columns were understood. Raises ``Invalid`` as ``read`` does."""
     form = form_of(content) if form == Form.AUTO else form
     headers, roles = heads(content, form)
-    return Preview(str(form), headers, dict(columns or roles), tuple(islice(read(content, form=form, terms=terms, columns=columns), count)))
+    return Preview(str(form), headers, dict(columns or roles), tuple(islice(read(content, form=form, terms=terms, columns=columns), CHOSEN_FROM if form == Form.MAIL else count)))
 
 
 def heads(content: bytes, form: str) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -221,6 +232,28 @@ def _entry_rows(content: bytes) -> Iterator[Entry | knowledge.Unread]:
             continue
         if any(cell.strip() for cell in cells):
             yield knowledge.row(number, dict(zip(headers, cells)), roles)
+
+
+# ---- mail ------------------------------------------------------------------------------------------------------
+
+
+def _mail(content: bytes, terms: Terms) -> Iterator[Item]:
+    """What a mail may be watched by: who sent it and where answers go, the servers it came through, its links, the hashes of its attachments."""
+    try:
+        said = mails.record_of(content, limits=Limits())["mail"]
+    except Unreadable as fault:
+        yield Rejected(1, content[:200].decode("utf-8", "replace").replace("\0", "\ufffd"), "mail", fault.reason[:200])
+        return
+    subject, names = str(said.get("subject", ""))[:200], said.get("attachment_names", [])
+    told = [(one, label) for name, label in MAILED.items() for one in _listed(said.get(name))]
+    told += [(digest, f"{ATTACHED}: {name}") for name, digest in zip(names, said.get("attachment_sha256", []))]
+    for number, (value, label) in enumerate(told, 1):
+        if not terms.only or number in terms.only:
+            yield judged(number, value, value, terms, note=f"{label} ({subject})" if subject else label, tags=("mail",))
+
+
+def _listed(value: Any) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else [str(value)] if value else []
 
 
 # ---- lists -----------------------------------------------------------------------------------------------------
