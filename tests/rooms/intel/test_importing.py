@@ -144,7 +144,7 @@ def test_progress_can_be_followed_on_the_way(viewers, monkeypatch):
     monkeypatch.setattr(importing, "PART", 10)
     monkeypatch.setattr(intake, "TOLD_EVERY", 0)
     told = []
-    monkeypatch.setattr(jobs.Run, "progress", lambda run, percent, message="": told.append((percent, *models.Intake.objects.values_list("percent", "read", "added").get())))
+    monkeypatch.setattr(jobs.Run, "progress", lambda run, percent, message="": run.job.name == intake.JOB and told.append((percent, *models.Intake.objects.values_list("percent", "read", "added").get())))
     actions.start(actions.upload("list.txt", "\n".join(f"host-{n}.bad.example" for n in range(40)).encode(), form="auto", terms=Terms("feed"), actor=viewers.member), actor=viewers.member)
     jobs.work(once=True)
     assert [(read, added) for _, _, read, added in told] == [(10, 10), (20, 20), (30, 30), (40, 40)]
@@ -155,7 +155,7 @@ def test_progress_can_be_followed_on_the_way(viewers, monkeypatch):
 def test_progress_of_a_bundle_is_told_by_its_objects(viewers, monkeypatch):
     monkeypatch.setattr(importing, "PART", 1)
     told = []
-    monkeypatch.setattr(jobs.Run, "progress", lambda run, percent, message="": told.append(percent))
+    monkeypatch.setattr(jobs.Run, "progress", lambda run, percent, message="": run.job.name == intake.JOB and told.append(percent))
     shape = {"type": "indicator", "pattern_type": "stix", "valid_from": "2026-11-01T00:00:00Z"}
     content = json.dumps({"type": "bundle", "objects": [{**shape, "id": f"indicator--{n}", "pattern": f"[ipv4-addr:value = '203.0.113.{n}']"} for n in range(1, 5)]}).encode()
     actions.start(actions.upload("b.json", content, form="auto", terms=Terms("feed"), actor=viewers.member), actor=viewers.member)
