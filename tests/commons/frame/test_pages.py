@@ -184,16 +184,16 @@ def test_field_errors_become_one_fault():
 
 def test_a_bell_that_a_room_has_is_heard_on_every_page_by_who_may_hear_it(as_, sheet):
     everywhere = ("/stage/device/", "/stage/device/add/", "/frame/search/", "/stage/nowhere/")
-    assert not any('id="bell"' in as_("member").get(address).content.decode() for address in everywhere)
+    assert not any('id="bell-stage"' in as_("member").get(address).content.decode() for address in everywhere)
     pages.page("bell/", name="bell", permission="stage.device.enable", room="stage")(lambda request: HttpResponse(status=204))
     stage.addresses()
     clear_url_caches()
     for address in everywhere:
         page = as_("member").get(address).content.decode()
-        assert page.count('id="bell"') == 1, address
+        assert page.count('id="bell-stage"') == 1, address
         assert 'hx-get="/stage/bell/?after=2' in page
-        assert 'id="bell"' not in as_("reader").get(address).content.decode()
-    assert 'id="bell"' not in as_("").get("/stage/open/").content.decode()
+        assert 'id="bell-stage"' not in as_("reader").get(address).content.decode()
+    assert 'id="bell-stage"' not in as_("").get("/stage/open/").content.decode()
 
 
 def test_the_inbox_of_an_open_page_is_asked_again_and_answers_only_when_it_changed(as_, sheet):

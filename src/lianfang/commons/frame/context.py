@@ -96,10 +96,10 @@ class Shell:
         return registry.known.shell.inbox(self.viewer) if self.known else registry.Corner()
 
     @cached_property
-    def bell(self) -> str:
-        """The address that this page listens to from now on; ``""`` where no room rings."""
-        page = registry.bell(self.viewer) if self.known else None
-        return f"{page.url()}?{urlencode({'after': clock.text(clock.now())})}" if page else ""
+    def bells(self) -> list[dict[str, str]]:
+        """The addresses that this page listens to from now on, with their rooms; none where no room rings."""
+        after = urlencode({"after": clock.text(clock.now())})
+        return [{"room": page.room, "url": f"{page.url()}?{after}"} for page in registry.bells(self.viewer)] if self.known else []
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:

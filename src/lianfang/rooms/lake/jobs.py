@@ -10,9 +10,10 @@ from lianfang.rooms.lake import actions
 @every(seconds=3600)
 @job(name="lake.forget_receipts", attempts=3)
 def forget_receipts() -> None:
-    """Receipts live thirty days, samples that somebody looked at one."""
+    """Receipts live thirty days, samples that somebody looked at one, notices thirty."""
     actions.forget_receipts()
     actions.forget_trials()
+    actions.forget_notices()
 
 
 @every(seconds=60)

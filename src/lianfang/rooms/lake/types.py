@@ -27,6 +27,10 @@ FAMILIES: dict[str, Any] = {
     "network_activity": _("Network activity"), "discovery": _("Discovery"), "application_activity": _("Application activity"),
 }  # fmt: skip
 """Event table → its name to people."""
+AGAIN = "replay:"
+"""How the number of what is sent through again begins."""
+HELD = "drift"
+"""The stage of rejects that could be read, but no longer fit what is usual of their source."""
 
 
 class Kind(TextChoices):
@@ -508,6 +512,15 @@ class SourceSilent(Fact):
     source: str
     organisation: str
     minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDrifted(Fact):
+    """A source writes otherwise than it usually does; ``changes`` name what (``attribute template name``, ``unknown``, ``rejects``, ``fields template``)."""
+
+    source: str
+    organisation: str
+    changes: list[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ known = _Registry()
 
 BELL = "bell"
 """The name of a page that every page of the shell listens to: asked with ``?after=<moment>`` every few seconds, it answers
-204 while all is quiet, else notices and ``#bell`` anew with the next moment."""
+204 while all is quiet, else notices and ``#bell-<room>`` anew with the next moment."""
 
 
 def room_of(module: str) -> str:
@@ -243,9 +243,9 @@ def entries(viewer: Viewer) -> list[tuple[Section, list[Page]]]:
     return [(section, found) for section, found in groups if found]
 
 
-def bell(viewer: Viewer) -> Page | None:
-    """The page that rings: the one a room has called ``bell``, if there is one and this viewer may hear it."""
-    return next((page for page in known.pages.values() if page.name == BELL and page.open_to(viewer)), None)
+def bells(viewer: Viewer) -> list[Page]:
+    """The pages that ring: those that rooms have called ``bell``, as far as this viewer may hear them."""
+    return [page for page in known.pages.values() if page.name == BELL and page.open_to(viewer)]
 
 
 def trail(here: Page | None) -> list[Page]:

@@ -5,7 +5,9 @@ from lianfang.kernel import lazy
 __getattr__, __all__ = lazy.door(
     __name__,
     {
+        "drifting": "accept_drift content_of release",
         "files": "ingest_path",
+        "noticing": "forget_notices hear",
         "grading": "accept_grade change_grade grade start_grading start_table",
         "ingesting": "drain ingest settle",
         "mappings": "delete_mapping save_mapping",

@@ -111,7 +111,7 @@ class _Sources:
         return self.known.get(name)
 
     def _origin(self, row: models.Source, own: models.Mapping | None, masks: list[models.MaskRule]) -> Origin:
-        known = Origin(row.name, row.codec, row.encoding, row.header, row.start, row.template, _zone(row), row.organisation, row.territory, row.industry, rules=shielding.rules_in(row.name, row.territory, masks))
+        known = Origin(row.name, row.codec, row.encoding, row.header, row.start, row.template, _zone(row), row.organisation, row.territory, row.industry, row.era, row.hold, rules=shielding.rules_in(row.name, row.territory, masks))
         return known if own is None else replace(known, mapping=self._mapping(own), version=own.version)
 
     def _mapping(self, own: models.Mapping) -> Template | None:
@@ -220,6 +220,7 @@ class Line:
     def _begin_again(self) -> int:
         self._in_hand.clear()
         self._keys.clear()
+        self.preparer.watcher.forget()
         self.storer.look_again()
         return self._round
 

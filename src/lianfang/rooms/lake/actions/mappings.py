@@ -25,7 +25,7 @@ from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Invalid
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import models, queries
-from lianfang.rooms.lake.actions import sources
+from lianfang.rooms.lake.actions import drifting, sources
 
 LONGEST = 256 << 10
 MOST_SAMPLES = 20
@@ -139,6 +139,8 @@ def _kept(text: str, template: Template, row: models.Mapping | None, actor: View
                 "lake.mapping_made" if fresh else "lake.mapping_changed", row.ref, actor=actor, label=row.name, territory=row.territory, industry=row.industry,
                 detail={"samples": row.samples} if fresh else {"before": {"version": before}, "after": {"version": row.version, "samples": row.samples}},
             )  # fmt: skip
+            for source in models.Source.objects.filter(template=row.name):
+                drifting.read_anew(source)
     except IntegrityError as error:
         raise Conflict(gettext("The name %s is taken") % template.name, why=gettext("Names of mappings are unique on a node."), todo=gettext("Choose another name.")) from error
     return row

@@ -6,6 +6,7 @@ event identifiers every time.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections import Counter
@@ -24,11 +25,12 @@ from lianfang.engines.masking import Examine, Rule
 from lianfang.engines.policy import classify
 from lianfang.engines.schema.events import table_of
 from lianfang.rooms.lake.actions import spool
+from lianfang.rooms.lake.actions.drifting import TODO, Noted, Watcher
 from lianfang.rooms.lake.actions.spool import Seal, Segment
 from lianfang.rooms.lake.declare import Examiner
 from lianfang.rooms.lake.queries import shielding
 from lianfang.rooms.lake.queries.shielding import MARK
-from lianfang.rooms.lake.types import Batch, event_id, zone_of
+from lianfang.rooms.lake.types import AGAIN, HELD, Batch, Codec, event_id, zone_of
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +38,9 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=1)
 """A time before ``EARLIEST`` or further ahead than this is a broken clock: the time of receipt stands instead."""
 MOST_REJECT_BYTES = 64 << 10
-AGAIN = "replay:"
-"""How the number of what is sent through again begins."""
+MOST_HELD_BYTES = MOST_REJECT_BYTES // 2
+"""A longer record is not held back: among the rejects it could not be kept whole."""
+HELD_MARK = ".h"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,9 @@ class Origin:
     organisation: str
     territory: str
     industry: str
+    era: int = 0
+    hold: bool = True
+    """How often it was read anew, and whether what no longer fits is held back."""
     mapping: Template | None = None
     version: int = 0
     """The node's own mapping that it names, compiled, and its version."""
@@ -82,6 +88,7 @@ class Prepared:
     tallies: dict[str, Tally] = field(default_factory=dict)
     owners: set[str] = field(default_factory=set)
     taken: dict[tuple[str, str, str, str, str], str] = field(default_factory=dict)
+    noted: list[Noted] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -101,6 +108,7 @@ class Preparer:
 
     def __init__(self, *, templates: Templates, examiners: Mapping[str, Examiner], origin: Callable[[str, bool], Origin | None], is_new: Callable[[str, str], bool], zone: str = "UTC", unseal: Seal | None = None, hide: Seal | None = None):
         self.templates, self.examiners, self.origin, self.is_new, self.unseal, self.hide = templates, examiners, origin, is_new, unseal, hide
+        self.watcher = Watcher()
         self._chosen: dict[tuple[str, int, str], tuple[Templates, tzinfo]] = {("", 0, zone): (templates, zone_of(zone))}
 
     def prepare(self, segment: Segment) -> Prepared:
@@ -146,23 +154,39 @@ class Preparer:
         done.rejects += _rejects(origin, segment, rejects)
         tally.rejects += len(rejects)
         done.owners.add(origin.territory)
-        if decoded.rows:
-            tally.events += len(decoded.rows)
-            self._rows(origin, part, decoded, done)
+        if decoded.rows or rejects:
+            self._rows(origin, part, decoded, done, broken=[raw for _, _, _, raw, _, _ in rejects])
 
-    def _rows(self, origin: Origin, part: _Frames, decoded: codecs.Decoded, done: Prepared) -> None:
-        segment, rows = done.segment, decoded.rows
+    def _rows(self, origin: Origin, part: _Frames, decoded: codecs.Decoded, done: Prepared, *, broken: Sequence[bytes]) -> None:
+        """What could be read: mapped, judged by what is usual of the source, and stored as far as it fits."""
+        segment, rows, raws = done.segment, decoded.rows, decoded.raws
         moments = {one: datetime.fromtimestamp(one / 1000, UTC) for one in set(part.received)}
         received = [moments[part.received[at]] for at in decoded.origin]
+        names = _identifiers(segment, [part.numbers[at] for at in decoded.origin])
         templates, zone = self._templates(origin)
-        mapped = templates.map(rows, received=received[-1], zone=zone)
+        latest = received[-1] if received else EARLIEST
+        mapped = templates.map(rows, received=latest, zone=zone) if rows else None
+        held, noted = self.watcher.judge(origin.name, origin.era, rows, mapped, raws=raws, broken=broken, received=latest, strict=bool(origin.template), hold=origin.hold, again=part.again)
+        held = {at: why for at, why in held.items() if len(raws[at]) <= MOST_HELD_BYTES}
+        if noted.says:
+            done.noted.append(replace(noted, examples=()) if origin.rules else noted)
+        if held:
+            alone = {at: _alone(origin, rows[at], raws[at]) for at in held}
+            done.rejects += [_held(origin, names[at], received[at], self._hidden(alone[at]) if origin.rules else alone[at], why) for at, why in held.items()]
+            done.tallies[origin.name].rejects += len(held)
+            fit = [at for at in range(len(rows)) if at not in held]
+            rows, raws, received, names = [rows[at] for at in fit], [raws[at] for at in fit], [received[at] for at in fit], [names[at] for at in fit]
+            mapped = templates.map(rows, received=latest, zone=zone) if rows else None
+        if mapped is None:
+            return
+        done.tallies[origin.name].events += len(rows)
         columns: dict[str, Any] = dict(mapped.columns)
-        columns["event_id"] = _identifiers(segment, [part.numbers[at] for at in decoded.origin])
+        columns["event_id"] = names
         columns["received"] = received
         columns["time"] = sane(columns.get("time"), received)
         columns["source"], columns["territory"], columns["industry"] = ([value] * len(rows) for value in (origin.name, origin.territory, origin.industry))
-        columns["raw"] = [raw.decode("utf-8", "replace") for raw in decoded.raws]
-        batch = Batch(f"{segment.name}:{origin.name}", origin.name, rows, decoded.raws, mapped.logsources, columns, origin.organisation)
+        columns["raw"] = [raw.decode("utf-8", "replace") for raw in raws]
+        batch = Batch(f"{segment.name}:{origin.name}", origin.name, rows, raws, mapped.logsources, columns, origin.organisation)
         batch = _shielded(batch, origin, [rule for rule in origin.rules if rule.examine is Examine.STORED], done)
         columns["level"] = [int(level) for level in classify(batch.columns)]
         batch = replace(batch, columns={**batch.columns, "level": columns["level"]})
@@ -249,6 +273,21 @@ def _rules(length: int, hits: Iterable[Mapping[int, tuple[str, ...]]]) -> list[l
         for row, uids in one.items():
             found[row].extend(uids)
     return found
+
+
+def _alone(origin: Origin, row: Mapping[str, str], raw: bytes) -> bytes:
+    """A record that can be sent through again by itself: a line of a table takes its names with it."""
+    if origin.codec in (Codec.CSV, Codec.TSV, Codec.ZEEK) and not origin.header and not raw.startswith(b'{"'):
+        return json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")
+    return raw
+
+
+def _held(origin: Origin, name: str, received: datetime, raw: bytes, reason: str) -> dict[str, Any]:
+    """A record that could be read but no longer fits, as a row of the table of rejects; it carries the name that its event would have had."""
+    return {
+        "event_id": f"{name}{HELD_MARK}", "time": received, "source": origin.name, "territory": origin.territory, "industry": origin.industry,
+        "stage": HELD, "kind": reason[:300], "reason": reason[:1000], "todo": TODO, "bytes": len(raw), "raw": raw,
+    }  # fmt: skip
 
 
 _NUMBERS = re.compile(r"\d[\d,.]*")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -16,6 +17,7 @@ from time import monotonic
 from django.conf import settings
 
 from lianfang.commons.people import queries as people
+from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Invalid, Missing
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import models
@@ -116,6 +118,12 @@ def seal() -> None:
     with _lock:
         for place in [place for place in _spools if place[0] == os.getpid()]:
             _spools.pop(place).close()
+
+
+def stored_until() -> datetime:
+    """A moment up to which everything that was received is in the tables: a second before the oldest segment that waits was begun (a receipt is dated before its segment)."""
+    begun = [int(path.name[:16]) for path in root().glob("w*/*") if path.suffix in (".open", ".ready") and path.name[:16].isdigit()]
+    return datetime.fromtimestamp((min(begun) - 1000) / 1000, UTC) if begun else clock.now()
 
 
 def backlog() -> int:

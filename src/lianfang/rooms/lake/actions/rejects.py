@@ -9,12 +9,11 @@ from __future__ import annotations
 from django.db import transaction
 
 from lianfang.commons.ledger import actions as ledger
-from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import models, queries
 from lianfang.rooms.lake.actions import receiving
-from lianfang.rooms.lake.actions.preparing import AGAIN
+from lianfang.rooms.lake.types import AGAIN
 
 PART = 500
 MOST = 50_000
@@ -24,7 +23,7 @@ def replay_rejects(source: str, kind: str, *, actor: Viewer) -> int:
     """Receive the rejects of one kind again; returns how many frames. Those that fail again are listed anew."""
     actor.must("lake.reject.replay")
     row = receiving.door(source, actor)
-    until = clock.now()
+    until = receiving.stored_until()
     count = 0
     for part in queries.whole_rejects(source, kind, until=until, viewer=actor, part=PART, most=MOST):
         receiving.receive(source, [receiving.shown(raw) for _, raw in part], actor=actor, key=f"{AGAIN}{part[0][0]}:{part[-1][0]}")

@@ -27,14 +27,16 @@ from lianfang.kernel.errors import Conflict, Invalid, Missing
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.lake import models, queries
-from lianfang.rooms.lake.actions import asking, receiving, secrets
+from lianfang.rooms.lake.actions import asking, drifting, receiving, secrets
 from lianfang.rooms.lake.adapters.syslog import certificates
 from lianfang.rooms.lake.types import NOT_HERE, Codec, Kind, SourceErased, Stage, zone_of
 
 FIELDS = (
     "note", "codec", "template", "encoding", "header", "start", "zone", "host", "port", "path", "pattern",
-    "address", "table", "column", "consumer_group", "begin", "user", "login", "tls", "authority", "paging", "items", "next", "parameter", "every", "silent_after",
+    "address", "table", "column", "consumer_group", "begin", "user", "login", "tls", "authority", "paging", "items", "next", "parameter", "every", "silent_after", "hold",
 )  # fmt: skip
+READ = ("codec", "encoding", "header", "start", "zone", "template")
+"""How its bytes become events: when one of these changes its past no longer says what is usual."""
 GOES_OUT = ("address", "user", "tls", "authority")
 """Who gets the secret: when one of these changes it has to be typed again."""
 SYSLOG = (Kind.SYSLOG_UDP, Kind.SYSLOG_TCP, Kind.SYSLOG_TLS)
@@ -99,6 +101,8 @@ def change_source(row: models.Source, values: Mapping[str, Any], *, actor: Viewe
         raise Invalid("The secret has to be typed again", why="It would go to another address, or under another name.", todo="Type it, or leave address, user and encryption as they were.", details={"secret": ["type it again"]})
     row.trouble = row.tried_said = ""
     row.save(update_fields=(*FIELDS, "sealed", "trouble", "tried_said"))
+    if any(getattr(row, name) != before[name] for name in READ):
+        drifting.read_anew(row)
     _told("lake.source_changed", row, actor, **ledger.differing(before, {name: getattr(row, name) for name in FIELDS}), **({"secret": "changed"} if secret is not None else {}))
     receiving.forget_doors()
     return row

@@ -27,8 +27,9 @@ from lianfang.kernel import clock
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, WIDTH
 from lianfang.rooms.lake import models
+from lianfang.rooms.lake.actions import drifting
 from lianfang.rooms.lake.actions.masking import keep_pseudonyms
-from lianfang.rooms.lake.actions.preparing import Prepared, Tally
+from lianfang.rooms.lake.actions.preparing import HELD_MARK, Prepared, Tally
 from lianfang.rooms.lake.actions.spool import Segment
 from lianfang.rooms.lake.declare import Examiner
 from lianfang.rooms.lake.types import EVENT_TABLES, REJECT_TABLE, BatchStored
@@ -90,13 +91,14 @@ class Storer:
         parts: dict[str, list[pa.Table]] = defaultdict(list)
         for one in prepared:
             again = self.may_be_stored(one.segment)
-            there = self._stored_of(one.segment, EVENT_TABLES, shape.EVENTS) if again else frozenset()
+            stored = self._stored_of(one.segment, EVENT_TABLES, shape.EVENTS) if again else frozenset()
+            kept = self._stored_of(one.segment, (REJECT_TABLE,), shape.REJECTS) if again else frozenset()
+            there = stored | {name.removesuffix(HELD_MARK) for name in kept if name.endswith(HELD_MARK)}  # held back the first time: not an event the second
             for rows, names in one.events:
                 for name, chosen in _split(rows, names):
                     parts[name].append(_without(chosen, there))
             if one.rejects:
-                there = self._stored_of(one.segment, (REJECT_TABLE,), shape.REJECTS) if again else frozenset()
-                parts[REJECT_TABLE].append(_without(_rejects(one.rejects), there))
+                parts[REJECT_TABLE].append(_without(_rejects(one.rejects), kept | {f"{name}{HELD_MARK}" for name in stored}))
         joined = {name: pa.concat_tables(tables) for name, tables in parts.items()}
         return {name: table for name, table in joined.items() if table.num_rows}
 
@@ -118,6 +120,8 @@ class Storer:
             models.Source.objects.filter(name=name).update(
                 last_seen=now, events=F("events") + tally.events, bytes=F("bytes") + tally.bytes, rejects=F("rejects") + tally.rejects, rate=self._rate(name, tally.events), lag=max(0.0, time() - tally.oldest / 1000)
             )
+        for noted in (noted for one in prepared for noted in one.noted):
+            drifting.keep(noted)
         models.Concluded.objects.bulk_create([models.Concluded(name=one.segment.name) for one in prepared])
         self._forget_removed()
         if versions:

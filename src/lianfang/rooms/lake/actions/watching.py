@@ -1,7 +1,7 @@
 """Watching over sources: a reading of their counters every minute, and a word when one falls silent or speaks again.
 
 In: the sources as the ingest process keeps them. Out: readings of the last hour; the facts ``SourceSilent`` and
-``SourceSpoke``, each once, with a record in the ledger for the owner.
+``SourceSpoke``, each once, with a notice for the owners and a record in the ledger.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from lianfang.commons.ledger import actions as ledger
 from lianfang.kernel import clock
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.lake import models
+from lianfang.rooms.lake.actions import noticing
 from lianfang.rooms.lake.types import SourceSilent, SourceSpoke, Stage
 
 KEPT = timedelta(minutes=65)
@@ -46,5 +47,6 @@ def _tell(row: models.Source, late: bool) -> None:
     if not models.Source.objects.filter(pk=row.pk, silent_since__isnull=late).update(silent_since=now if late else None):
         return
     detail = {"minutes": row.silent_after} if late else {}
+    noticing.tell(row, "silent" if late else "spoke", **detail)
     ledger.record("lake.source_silent" if late else "lake.source_spoke", row.ref, actor=SYSTEM, label=row.name, detail=detail, territory=row.territory, industry=row.industry)
     jobs.publish(SourceSilent(source=row.name, organisation=row.organisation, minutes=row.silent_after or 0) if late else SourceSpoke(source=row.name, organisation=row.organisation))

@@ -64,6 +64,7 @@ class Source(Scoped):
     parameter = models.CharField(_("parameter of the page"), max_length=60, blank=True, help_text=_("HTTP: name of the parameter that carries the number or the cursor; empty: page, or cursor."))
     every = models.PositiveIntegerField(_("seconds between two looks"), null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(86_400)], help_text=_("Database and HTTP; empty: 60."))
     silent_after = models.PositiveIntegerField(_("silent after minutes"), null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(100_000)], help_text=_("The owner is told when nothing came for so long; empty: never."))
+    hold = models.BooleanField(_("hold back what no longer fits"), default=True, blank=True, help_text=_("When the form of its logs changes: records that no longer fit are kept among the rejects until the mapping is mended, instead of being stored in part."))
     stage = models.CharField(_("stage"), max_length=10, choices=Stage.choices, default=Stage.ACTIVE, editable=False)
     created = models.DateTimeField(_("created"), default=clock.now, editable=False)
 
@@ -77,6 +78,8 @@ class Source(Scoped):
     trouble = models.CharField(_("trouble"), max_length=300, blank=True, default="", editable=False)
     behind = models.BigIntegerField(_("not read yet"), null=True, editable=False)
     silent_since = models.DateTimeField(_("silent since"), null=True, editable=False)
+    drifting_since = models.DateTimeField(_("drifting since"), null=True, editable=False)
+    era = models.PositiveIntegerField(default=0, editable=False)
     opened = models.DateTimeField(_("taking in since"), default=clock.now, editable=False)
     tried = models.DateTimeField(_("tried"), null=True, editable=False)
     tried_well = models.BooleanField(_("went well"), default=False, editable=False)

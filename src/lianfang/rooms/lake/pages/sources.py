@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
+from django.utils.translation import ngettext, pgettext_lazy
 
 from lianfang.commons.frame import sheets
-from lianfang.commons.frame.pages import Nav, panel, parts
+from lianfang.commons.frame.pages import Nav, page, panel, parts, show
 from lianfang.commons.frame.sheets import Column, Sheet, Verb
+from lianfang.engines.schema.events import BY_NAME
+from lianfang.kernel import clock
 from lianfang.kernel.errors import Missing
+from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import actions, models, queries
-from lianfang.rooms.lake.pages import ways
-from lianfang.rooms.lake.types import Kind, Stage
+from lianfang.rooms.lake.pages import ways, wizard
+from lianfang.rooms.lake.pages.asking import title
+from lianfang.rooms.lake.queries.rejects import UNLEVELLED
+from lianfang.rooms.lake.types import HELD, Kind, Stage
 
+SHOWN_AFTER = timedelta(days=30)
+NOTICES: dict[str, Any] = {"silent": _("has fallen silent"), "spoke": _("speaks again"), "drifted": _("writes otherwise than usual"), "fits": _("fits again")}
 TONES = {Stage.ACTIVE: "good", Stage.PAUSED: "quiet", Stage.ERASING: "warn"}
 
 
@@ -33,12 +42,12 @@ sheets.register(
         title=_("Log sources"),
         columns=(
             "name", "kind", Column("stage", tones=TONES), Column("rate", label=_("Events/s"), value=rate, cell="number"), "last_seen", "events", "rejects",
-            Column("lag", shown=False), Column("dropped", shown=False), Column("behind", shown=False), Column("silent_since", shown=False), Column("bytes", cell="bytes", shown=False), Column("codec", shown=False), "note", Column("trouble", shown=False), Column("created", shown=False),
+            Column("lag", shown=False), Column("dropped", shown=False), Column("behind", shown=False), Column("silent_since", shown=False), Column("drifting_since", shown=False), Column("bytes", cell="bytes", shown=False), Column("codec", shown=False), "note", Column("trouble", shown=False), Column("created", shown=False),
         ),
-        facts=("name", "kind", "codec", Column("stage", tones=TONES), "note", "encoding", "header", "start", "zone", "template", "silent_after", "created"),
-        filters=("kind", "stage", "last_seen", "silent_since"),
+        facts=("name", "kind", "codec", Column("stage", tones=TONES), "note", "encoding", "header", "start", "zone", "template", "silent_after", "hold", "created"),
+        filters=("kind", "stage", "last_seen", "silent_since", "drifting_since"),
         search=("name", "note"),
-        fields=("name", "kind", *ways.OF_KIND, "note", *ways.READ, "silent_after"),
+        fields=("name", "kind", *ways.OF_KIND, "note", *ways.READ, "silent_after", "hold"),
         form=ways.SourceForm,
         order="name",
         nav=Nav("operations", _("Log sources"), order=20, icon="database-import"),
@@ -64,6 +73,60 @@ def figures(request: HttpRequest, row: models.Source) -> str:
     """Rate, lag, rejects, and where to look."""
     context = {"row": row, "rate": rate(row), "search": f"{reverse('lake:search')}?f=source:is:{row.name}", "rejects": f"{reverse('lake:rejects')}?source={row.name}", "may_search": request.viewer.may("lake.event.view"), "chart": hour_chart(row)}  # type: ignore[attr-defined]
     return render_to_string("lake/part_figures.html", context, request=request)
+
+
+@panel("lake.source.main", title=_("Drift"), order=5)
+def drift(request: HttpRequest, row: models.Source) -> str:
+    """What changed, since when, and what can be done; afterwards for a month how it ended."""
+    viewer: Viewer = request.viewer  # type: ignore[attr-defined]
+    last = row.drifts.first()
+    if last is None or (last.ended and clock.now() - last.ended > SHOWN_AFTER):
+        return ""
+    groups = queries.reject_groups(viewer=viewer, source=row.name) if viewer.may("lake.reject.view") else []
+    held = sum(group.count for group in groups if group.stage == HELD)
+    context = {
+        "row": row, "drift": last, "changes": [change_said(one) for one in last.changes], "held": held, "going": not last.ended, "examples": last.examples[:4] if viewer.clearance >= UNLEVELLED else [],
+        "may": viewer.may("lake.source.change"), "may_release": held and viewer.may("lake.reject.replay"), "rejects": f"{reverse('lake:rejects')}?source={row.name}",
+    }  # fmt: skip
+    return render_to_string("lake/part_drift.html", context, request=request)
+
+
+def change_said(one: dict[str, Any]) -> dict[str, Any]:
+    """One change in words, with the fields that are gone and new."""
+    shares = {"now": round(100 * one["now"]), "before": round(100 * one["before"]), "template": one["template"], "name": title(one["name"]) if one["name"] in BY_NAME else one["name"]}
+    said = {
+        "attribute": _("“%(name)s” is filled in %(now)d %% of the records, usually in %(before)d %%."), "unknown": _("No template of its own knows %(now)d %% of the records, usually %(before)d %%."),
+        "rejects": _("%(now)d %% of the records cannot be read, usually %(before)d %%."), "fields": _("The records have other fields than usual (template %(template)s)."),
+    }  # fmt: skip
+    return {"said": said[one["what"]] % shares, "lost": one["lost"], "fresh": one["fresh"], "sure": one["sure"]}
+
+
+@page("source/<uuid:pk>/mend/", name="source_mend", permission="lake.source.change", title=_("Mend"), parent="source_list")
+def mend(request: HttpRequest, pk: Any) -> HttpResponse:
+    """POST: open the sample page with the records that no longer fit; or accept them; or send what was held back through again."""
+    viewer: Viewer = request.viewer  # type: ignore[attr-defined]
+    row = models.Source.objects.all().fetch(pk, viewer)
+    back = HttpResponseRedirect(reverse("lake:source", kwargs={"pk": row.pk}))
+    if request.method != "POST":
+        return back
+    verb = request.POST.get("do", "mend")
+    if verb == "mend":
+        trial = actions.open_trial(actions.content_of(row, actor=viewer), actor=viewer, name=row.name, source=row.name, setup=wizard.setup_from(row, viewer))
+        return HttpResponseRedirect(reverse("lake:trial", kwargs={"pk": trial.pk}))
+    since = min([one.since for one in row.drifts.filter(ended=None)] or [clock.now()])
+    count = actions.accept_drift(row, actor=viewer) if verb == "accept" else actions.release(row, since=since, actor=viewer)
+    messages.success(request, ngettext("%d record goes through again. If it fails again, it is listed anew.", "%d records go through again. What fails again is listed anew.", count) % count)
+    return back
+
+
+@page("bell/", name="bell", permission="lake.source.change")
+def bell(request: HttpRequest) -> HttpResponse:
+    """What happened to the sources that this person looks after and they were not told yet; 204 while all is quiet."""
+    notices, count = actions.hear(request.viewer)  # type: ignore[attr-defined]
+    if not notices:
+        return HttpResponse(status=204)
+    lines = [{"source": one.source, "text": NOTICES[one.what], "moment": one.moment, "bad": one.what in ("silent", "drifted")} for one in notices]
+    return show(request, "lake/bell.html", {"lines": lines, "more": count - len(lines)})
 
 
 @panel("lake.source.side", title=_("How it comes in"), order=10)

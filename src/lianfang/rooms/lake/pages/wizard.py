@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.translation import get_language, gettext
+from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame.pages import Nav, page, show
@@ -103,7 +103,7 @@ class NewSource(ways.SourceForm):
     """A source without what the sample said already."""
 
     class Meta(ways.SourceForm.Meta):
-        fields = ("name", "kind", *ways.OF_KIND, "note", "silent_after")
+        fields = ("name", "kind", *ways.OF_KIND, "note", "silent_after", "hold")
 
 
 # ---- what was chosen -------------------------------------------------------------------------------------------
@@ -224,6 +224,20 @@ def _proposed(chosen: dict[str, Any], seen: Preview) -> dict[str, Any]:
     return {"picks": picks, "klass": chosen["klass"] or (CLASSES[most].name if most in CLASSES and most else "")}
 
 
+def setup_from(row: models.Source, viewer: Viewer) -> dict[str, Any]:
+    """How a source is read now, as a choice to begin with: its own mapping as picks, or as YAML where it says more."""
+    chosen: dict[str, Any] = {"codec": row.codec, "encoding": row.encoding, "zone": row.zone, "header": row.header, "start": row.start, "way": "template" if row.template else "found", "template": row.template}
+    if not row.template or any(one.name == row.template for one in queries.shipped()):
+        return chosen
+    text = queries.mapping_text(row.template, viewer=viewer)
+    draft = drafting.draft_of(text)
+    if draft is None:
+        return chosen | {"way": "yaml", "text": text}
+    picks = [{"field": one.field, "to": one.to, "parse": one.parse, "regex": one.regex, "table": "; ".join(f"{name}={value}" for name, value in one.table)} for one in draft.picks]
+    said = {"name": draft.name, "title": draft.title, "klass": draft.klass, "activity": draft.activity, "severity": draft.severity, "status": draft.status}
+    return chosen | said | {"way": "own", "picks": picks, "const": [list(one) for one in draft.const]}
+
+
 # ---- the page --------------------------------------------------------------------------------------------------
 
 
@@ -306,7 +320,8 @@ def _go_on(request: HttpRequest, row: models.Trial, chosen: dict[str, Any], view
         source = actions.mend_source(row, setup_of(chosen), actor=viewer, renew="renew" in request.POST)
     except Fault as fault:
         return fault
-    messages.success(request, gettext("From now on %s is read like this.") % source.name)
+    count = actions.release(source, since=row.created, actor=viewer)
+    messages.success(request, gettext("From now on %s is read like this.") % source.name + (" " + ngettext("%d record goes through again. If it fails again, it is listed anew.", "%d records go through again. What fails again is listed anew.", count) % count if count else ""))
     return HttpResponseRedirect(reverse("lake:source", kwargs={"pk": source.pk}))
 
 

@@ -102,8 +102,9 @@ def gauges() -> dict[str, float]:
     """Totals for whoever watches the node."""
     total = models.Source.objects.aggregate(events=Sum("events"), rejects=Sum("rejects"), dropped=Sum("dropped"), bytes=Sum("bytes"))
     silent = models.Source.objects.filter(silent_since__isnull=False, stage=Stage.ACTIVE).count()
+    drifting = models.Source.objects.filter(drifting_since__isnull=False, stage=Stage.ACTIVE).count()
     troubled = models.Source.objects.filter(stage=Stage.ACTIVE).exclude(trouble="").count()
-    return {"spool_bytes": float(backlog()), "silent_sources": float(silent), "troubled_sources": float(troubled), **{f"{name}_total": float(value or 0) for name, value in total.items()}}
+    return {"spool_bytes": float(backlog()), "silent_sources": float(silent), "drifting_sources": float(drifting), "troubled_sources": float(troubled), **{f"{name}_total": float(value or 0) for name, value in total.items()}}
 
 
 def backlog() -> int:
