@@ -1,12 +1,12 @@
-"""Real servers for tests: PostgreSQL, MariaDB and Kafka of their own, on private ports, in a folder that vanishes with them.
+"""Real servers for tests: PostgreSQL, MariaDB, Kafka and an S3 server of their own, on private ports, in a folder that vanishes with them.
 
     python tools/real_parts.py install          apt-get what is missing (needs root)
     python tools/real_parts.py start            start all, print their addresses, go on running
     python tools/real_parts.py stop             stop them and remove their folder
-    python tools/real_parts.py run -- COMMAND   install, start, run COMMAND with LIANFANG_POSTGRESQL, LIANFANG_MARIADB and LIANFANG_KAFKA set, stop
+    python tools/real_parts.py run -- COMMAND   install, start, run COMMAND with LIANFANG_POSTGRESQL, LIANFANG_MARIADB, LIANFANG_KAFKA and LIANFANG_S3 set, stop
 
 The servers listen on 127.0.0.1 only, write without fsync (their data is worth nothing), and never touch a server that the
-machine already runs. Kafka (KRaft, one broker) comes from Maven's repository and runs on the machine's Java.
+machine already runs. Kafka (KRaft, one broker) comes from Maven's repository and runs on the machine's Java. The S3 server is moto's (``moto_server``), where it is installed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def say(text: str) -> None:
 
 def program(name: str) -> str:
     """Where a server's program lies; Debian keeps PostgreSQL's out of PATH."""
-    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/bin")
+    found = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/usr/local/bin")
     places = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
     if not found and not places:
         raise SystemExit(f"real parts: {name} is not here; run: python tools/real_parts.py install")
@@ -146,7 +146,15 @@ def start_kafka(folder: Path, port: int, user: str) -> None:
     wait_for(port, folder / "log")
 
 
-def stop_kafka(folder: Path, user: str) -> None:
+def start_s3(folder: Path, port: int, user: str) -> None:
+    """An object store in memory. It keeps its word on conditional writes, which not every server does that speaks S3."""
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen([program("moto_server"), "-H", "127.0.0.1", "-p", str(port)], start_new_session=True, stdout=log, stderr=log)
+    (folder / "pid").write_text(str(server.pid))
+    wait_for(port, folder / "log")
+
+
+def stop_by_pid(folder: Path, user: str) -> None:
     pid = int((folder / "pid").read_text())
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
@@ -155,7 +163,8 @@ def stop_kafka(folder: Path, user: str) -> None:
 PARTS = {
     "postgresql": Part("LIANFANG_POSTGRESQL", "postgres", start_postgresql, stop_postgresql, f"postgresql://{NAME}@127.0.0.1:{{port}}/{NAME}"),
     "mariadb": Part("LIANFANG_MARIADB", "mysql", start_mariadb, stop_mariadb, f"mysql://{NAME}:{NAME}@127.0.0.1:{{port}}/{NAME}"),
-    "kafka": Part("LIANFANG_KAFKA", "root", start_kafka, stop_kafka, "127.0.0.1:{port}"),
+    "kafka": Part("LIANFANG_KAFKA", "root", start_kafka, stop_by_pid, "127.0.0.1:{port}"),
+    "s3": Part("LIANFANG_S3", "root", start_s3, stop_by_pid, "http://127.0.0.1:{port}"),
 }
 
 
@@ -199,6 +208,9 @@ def start(home: Path = FOLDER) -> dict[str, str]:
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o755)
     for name, part in PARTS.items():
+        if name == "s3" and not _here("moto_server"):
+            say("moto_server is not installed (pip install 'moto[server]'): tests of tables in an object store are skipped")
+            continue
         folder, noted = home / name, home / f"{name}.address"
         if not noted.exists():
             shutil.rmtree(folder, ignore_errors=True)

@@ -98,7 +98,25 @@ def database() -> list[Finding]:
         return [Finding("Database", "fail", f"{type(error).__name__}: {error}"[:300], "Check LIANFANG_DATABASE and that the server runs.")]
     if waiting:
         return [Finding("Database", "warn", f"{connection.vendor}: {len(waiting)} table changes are waiting", "Run: lianfang init")]
-    return [Finding("Database", "ok", connection.vendor), *second_factors()]
+    return [Finding("Database", "ok", connection.vendor), *second_factors(), *tables()]
+
+
+def tables() -> list[Finding]:
+    """Where the event tables lie; an object store is asked whether of several writers at once none loses a commit."""
+    from django.conf import settings
+
+    if "lake" not in settings.ROOMS:
+        return []
+    from lianfang.kernel.errors import Fault
+    from lianfang.rooms.lake import queries as lake
+
+    try:
+        place, told, kept = lake.raced()
+    except Fault as error:
+        return [Finding("Tables", "fail", f"{error.what}: {error.why}"[:300], error.todo)]
+    if told != kept:
+        return [Finding("Tables", "fail", f"{place}: of {told} commits made at once {told - kept} are lost", "This store does not honour conditional writes (If-None-Match): keep the tables elsewhere.")]
+    return [Finding("Tables", "ok", f"{place}: {told} commits of four writers at once, none lost" if told else place)]
 
 
 def second_factors() -> list[Finding]:

@@ -13,8 +13,9 @@ from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Invalid, Missing, Refused
 from lianfang.kernel.viewer import NOBODY, SYSTEM
 from lianfang.rooms.lake import actions, models, queries
-from lianfang.rooms.lake.actions import keeping, storing
+from lianfang.rooms.lake.actions import keeping
 from lianfang.rooms.lake.actions.ingesting import writing
+from lianfang.rooms.lake.queries import places
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -133,7 +134,7 @@ def test_events_follow_an_organisation_that_moves(put, tree, viewers, all_events
 
 def test_what_is_too_old_is_forgotten_a_night_at_a_time(put, viewers, all_events, monkeypatch):
     put(sysmon(1), sysmon(2, at=datetime.now(UTC) - timedelta(days=400)))
-    store = EventStore(storing.lake_root())
+    store = EventStore(places.root())
     keeping.tidy(store)
     assert len(queries.sql("SELECT event_id FROM events", viewer=SYSTEM).rows) == 2, "an old log that came today stays"
     with clock.frozen(datetime.now(UTC) + timedelta(days=190 + 2)):

@@ -202,7 +202,12 @@ class Query:
         """Give large files their sieves and take those of files that are gone; returns how many were made. Only the writer calls this."""
         now = self.store.snapshot([name]).files()
         sieves.sweep(self.store.root, name, now)
-        return sum(sieves.make(self.store.root, path) for path in now)
+        made = 0
+        for path in now:
+            if not sieves.place(self.store.root, path).exists():
+                self.store.bring([path])
+                made += sieves.make(self.store.root, path)
+        return made
 
     def _counts(self, rollup: Rollup, before: Path | None, now: list[str], fresh: list[str]) -> Iterator[pa.RecordBatch]:
         """What was counted of files that are still there, then what fresh files hold, one after another: memory is bounded by one file."""
@@ -316,7 +321,8 @@ class Query:
         comes last: DuckDB judges by the first how many rows there are, and builds its hash tables of the side that is smaller.
         ``named``: with a column ``data_file``, the name of the file.
         """
-        whole, narrow = list[str](), list[str]()
+        files, whole, narrow = list(files), list[str](), list[str]()
+        self.store.bring(files)
         for path in files:
             (whole if self._is_whole(path) else narrow).append(path)
         columns = ", ".join("strftime(time, '%Y-%m-%d') AS event_day" if field.name == "event_day" else self._column(field) for field in self.schema)

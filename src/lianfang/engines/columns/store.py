@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from deltalake import BloomFilterProperties, ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError
 
+from lianfang.engines.columns.bucket import Bucket, Copies
 from lianfang.kernel.errors import Invalid, Missing
 
 ROW_GROUP = 40_960
@@ -39,6 +40,8 @@ SETTINGS: dict[str, str | None] = {
     "delta.setTransactionRetentionDuration": "interval 3650 days",
 }
 """Statistics only for what prunes (the log stays small); positions of origins are kept for ever."""
+COPIES = 8 << 30
+SECOND = 1.0
 LOOK = 60.0
 """Seconds after which the log is read anew, whatever there is to see: entries are cleaned away after two hours at the earliest."""
 
@@ -60,11 +63,13 @@ class Stats:
 class EventStore:
     """All event tables below one folder, each with its versions of the last ``history`` hours.
 
-    Safe for threads; one process at a time may write (the caller sees to it).
+    With a ``bucket`` the tables lie there, and the folder holds copies of their files (``copies`` bytes) and what is derived from
+    them. Safe for threads; one process at a time may write (the caller sees to it).
     """
 
-    def __init__(self, root: Path, *, history: int = 1):
-        self.root, self.history = Path(root).absolute(), history
+    def __init__(self, root: Path, *, history: int = 1, bucket: Bucket | None = None, copies: int = COPIES):
+        self.root, self.history, self.bucket = Path(root).absolute(), history, bucket
+        self._copies = Copies(bucket, self.root, limit=copies) if bucket else None
         self._open: dict[str, _Open] = {}
         self._lock = threading.Lock()
         self._writing = threading.RLock()
@@ -96,7 +101,7 @@ class EventStore:
         opened = self._existing(name)
         if opened is None:
             return 0
-        delta = DeltaTable(str(self.root / name))  # its own view of the table: the appending one stays usable
+        delta = self._delta(name)  # its own view of the table: the appending one stays usable
         done = delta.optimize.compact(target_size=target, writer_properties=_properties(_arrow_schema(delta)), max_concurrent_tasks=1)
         opened.refresh()
         return int(done["numFilesRemoved"])
@@ -105,7 +110,7 @@ class EventStore:
         """Remove files that no version of the last ``hours`` (the store's history) needs, also those that a crash left behind; readers finish in peace."""
         if self._existing(name) is None:
             return 0
-        delta = DeltaTable(str(self.root / name))
+        delta = self._delta(name)
         keep = {"delta.logRetentionDuration": f"interval {self.history + 1} hours", "delta.deletedFileRetentionDuration": f"interval {self.history} hours"}
         if any(delta.metadata().configuration.get(name) != value for name, value in keep.items()):
             delta.alter.set_table_properties(keep)
@@ -153,7 +158,18 @@ class EventStore:
 
     def tables(self) -> list[str]:
         """Names of the tables that exist, sorted."""
+        if self.bucket:
+            return [name for name in self.bucket.names() if self._existing(name)]
         return sorted(path.parent.name for path in self.root.glob("*/_delta_log"))
+
+    def address(self, name: str = "") -> str:
+        """Where a table (or all of them) lies, as other engines write it."""
+        return "/".join(filter(None, (self.bucket.address if self.bucket else str(self.root), name)))
+
+    def bring(self, paths: Iterable[str]) -> None:
+        """See to it that files of a snapshot can be opened here: from a bucket they are copied, once."""
+        if self._copies:
+            self._copies.bring(paths)
 
     def files(self, names: Iterable[str], *, since: datetime | None = None, until: datetime | None = None, event_id: str | None = None, source: str | None = None) -> list[str]:
         """The files that may hold events of ``[since, until)``, of a source, or whose id begins with ``event_id``: pruned by day and statistics."""
@@ -164,14 +180,14 @@ class EventStore:
         parts = []
         for name in names:
             if opened := self._existing(name):
-                opened.refresh()
+                opened.refresh(patient=True)
                 parts.append((opened.folder, opened.listing if as_of is None else Listing(self._past(name, as_of))))
         return Snapshot(tuple(parts))
 
     def _past(self, name: str, as_of: datetime) -> pa.Table:
         """The files of a table's version at a moment; none when it did not exist yet."""
         try:
-            past = DeltaTable(str(self.root / name))
+            past = self._delta(name)
             first = min(past.history(), key=lambda entry: entry["version"])
             if as_of.timestamp() * 1000 < first["timestamp"]:
                 if first["version"]:
@@ -208,10 +224,17 @@ class EventStore:
     def _existing(self, name: str) -> _Open | None:
         with self._lock:
             if name not in self._open:
-                if not DeltaTable.is_deltatable(str(self.root / name)):
+                if not name.isidentifier() or not DeltaTable.is_deltatable(self.address(name), self._options):
                     return None
-                self._open[name] = _Open(self.root / name)
+                self._open[name] = _Open(self.root / name, self._delta(name), remote=self.bucket is not None)
             return self._open[name]
+
+    def _delta(self, name: str) -> DeltaTable:
+        return DeltaTable(self.address(name), storage_options=self._options)
+
+    @property
+    def _options(self) -> dict[str, str] | None:
+        return self.bucket.options if self.bucket else None
 
     def _table(self, name: str, schema: pa.Schema) -> _Open:
         if not name.isidentifier():
@@ -219,7 +242,7 @@ class EventStore:
         opened = self._existing(name)
         if opened is None:
             (self.root / name).mkdir(parents=True, exist_ok=True)
-            DeltaTable.create(str(self.root / name), schema, mode="ignore", partition_by=["event_day"], configuration=SETTINGS)
+            DeltaTable.create(self.address(name), schema, mode="ignore", partition_by=["event_day"], configuration=SETTINGS, storage_options=self._options)
             opened = self._existing(name)
         assert opened is not None  # noqa: S101  (made one line above)
         return opened
@@ -228,9 +251,8 @@ class EventStore:
 class _Open:
     """One table as this process last saw it: the Delta handle and, when asked for, the list of its files with their statistics."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.delta = DeltaTable(str(folder))
+    def __init__(self, folder: Path, delta: DeltaTable, *, remote: bool):
+        self.folder, self.delta, self.remote = folder, delta, remote
         self._lock = threading.Lock()
         self._seen: tuple[int, pa.Table, Listing] | None = None
         self._looked = monotonic()
@@ -240,13 +262,17 @@ class _Open:
         """Read the names of the columns."""
         self._names = frozenset(field.name for field in self.delta.schema().fields)
 
-    def refresh(self) -> None:
-        """Read the commits made since. Whether there is one is seen by the name of the next, for as long as no log is cleaned."""
+    def refresh(self, *, patient: bool = False) -> None:
+        """Read the commits made since. On this machine the name of the next one tells whether there is any, for as long as no log is
+        cleaned; in a bucket to look costs as much as to read, so the ``patient`` are told what was true a second ago."""
         with self._lock:
-            following = self.folder / "_delta_log" / f"{int(self.delta.version()) + 1:020d}.json"
-            if monotonic() - self._looked > LOOK or following.exists():
+            age = monotonic() - self._looked
+            if age > LOOK or (age > SECOND or not patient if self.remote else self._next().exists()):
                 self._looked = monotonic()
                 self.delta.update_incremental()
+
+    def _next(self) -> Path:
+        return self.folder / "_delta_log" / f"{int(self.delta.version()) + 1:020d}.json"
 
     @property
     def files(self) -> pa.Table:

@@ -29,8 +29,8 @@ from lianfang.rooms.lake import declare, models, queries
 from lianfang.rooms.lake.actions import keeping, listening, receiving, spool
 from lianfang.rooms.lake.actions.preparing import Origin, Prepared, Preparer
 from lianfang.rooms.lake.actions.spool import Segment
-from lianfang.rooms.lake.actions.storing import Storer, lake_root
-from lianfang.rooms.lake.queries import shielding
+from lianfang.rooms.lake.actions.storing import Storer
+from lianfang.rooms.lake.queries import places, shielding
 from lianfang.rooms.lake.types import Stage, Way, zone_of
 
 log = logging.getLogger(__name__)
@@ -49,8 +49,8 @@ RECOVER_EVERY = 5.0
 @contextmanager
 def writing() -> Iterator[None]:
     """Be the only writer of the event tables; raises ``Conflict`` while another process is."""
-    lake_root().mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd = os.open(lake_root() / "writer.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    places.root().mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(places.root() / "writer.lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from time import monotonic, time
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
@@ -22,7 +20,6 @@ from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.ledger import actions as ledger
 from lianfang.engines.columns import shape
 from lianfang.engines.columns.query import Bounds, Query
-from lianfang.engines.columns.store import EventStore
 from lianfang.kernel import clock
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, WIDTH
@@ -32,21 +29,17 @@ from lianfang.rooms.lake.actions.masking import keep_pseudonyms
 from lianfang.rooms.lake.actions.preparing import HELD_MARK, Prepared, Tally
 from lianfang.rooms.lake.actions.spool import Segment
 from lianfang.rooms.lake.declare import Examiner
+from lianfang.rooms.lake.queries import places
 from lianfang.rooms.lake.types import EVENT_TABLES, REJECT_TABLE, BatchStored
 
 TABLES = (*EVENT_TABLES, REJECT_TABLE)
-
-
-def lake_root() -> Path:
-    """Where the event tables of this node lie."""
-    return Path(settings.HOME) / "lake"
 
 
 class Storer:
     """The only writer of the event tables."""
 
     def __init__(self, *, examiners: Mapping[str, Examiner]):
-        self.store = EventStore(lake_root())
+        self.store = places.store()
         self.examiners = examiners
         self._rates: dict[str, tuple[float, float]] = {}
         self.look_again()

@@ -16,17 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from django.conf import settings
 from django.db.models import Q
 
 from lianfang.engines import policy
 from lianfang.engines.columns.query import Query
 from lianfang.engines.columns.shape import EVENTS, REJECTS
-from lianfang.engines.columns.store import EventStore
 from lianfang.engines.schema.events import COLUMNS
 from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import Viewer, after
 from lianfang.rooms.lake import models
+from lianfang.rooms.lake.queries import places
 from lianfang.rooms.lake.types import Stage
 
 OPEN = frozenset((
@@ -36,16 +35,16 @@ OPEN = frozenset((
 """Columns that are shown whatever the level: they say that something happened, not what was in it."""
 MEMORY = os.environ.get("LIANFANG_QUERY_MEMORY", "384MB")
 
-_known: dict[tuple[int, Path, str], Query] = {}
+_known: dict[tuple[int, Path, str, str], Query] = {}
 _lock = threading.Lock()
 
 
 def query(schema: pa.Schema = EVENTS) -> Query:
     """This process's way to ask the event tables (or, with their shape, the rejects)."""
-    place = (os.getpid(), Path(settings.HOME) / "lake", "rejects" if schema is REJECTS else "events")
+    place = (os.getpid(), places.root(), places.address(), "rejects" if schema is REJECTS else "events")
     with _lock:
         if place not in _known:
-            _known[place] = Query(EventStore(place[1]), schema=schema, memory=MEMORY)
+            _known[place] = Query(places.store(), schema=schema, memory=MEMORY)
         return _known[place]
 
 
