@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.rooms.lake.conftest import sysmon
 
+from lianfang.engines.columns import store as columns
 from lianfang.rooms.lake import actions, declare, models, queries
 from lianfang.rooms.lake.actions import ingesting, receiving, storing
 
@@ -58,9 +59,9 @@ def crash_after(calls: int, function):
 
 
 STEPS = [
-    ("the first table was written", storing.EventStore, "append", 0),
-    ("the second table was written", storing.EventStore, "append", 1),
-    ("all tables were written", storing.EventStore, "append", 2),
+    ("the first table was written", columns.EventStore, "append", 0),
+    ("the second table was written", columns.EventStore, "append", 1),
+    ("all tables were written", columns.EventStore, "append", 2),
     ("the examiners had concluded", Recorder, "conclude", 0),
     ("the figures were told", storing.Storer, "_tell", 0),
     ("the first segment was removed", storing.Storer, "remove", 0),
