@@ -1,4 +1,4 @@
-"""Tables of frame: saved views of lists, and imports on their way."""
+"""Tables of frame: saved views of lists, imports on their way, and what was attached to things."""
 
 from __future__ import annotations
 
@@ -78,3 +78,25 @@ class ImportRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run} {self.line}"
+
+
+class Attachment(Scoped):
+    """A file beside a thing (``subject``: its ref), or one that was refused, with the reason. ``digest`` is the SHA-256 under which it lies; "" when nothing was kept."""
+
+    subject = models.CharField(max_length=120, editable=False, db_index=True)
+    name = models.CharField(pgettext_lazy("attachment", "name"), max_length=200, editable=False)
+    kind = models.CharField(max_length=20, editable=False)
+    size = models.PositiveBigIntegerField(default=0, editable=False)
+    digest = models.CharField(max_length=64, default="", editable=False, db_index=True)
+    refused = models.BooleanField(default=False, editable=False)
+    reason = models.CharField(max_length=300, default="", editable=False)
+    checked = models.CharField(max_length=60, default="", editable=False, help_text="What checked it for viruses")
+    added = models.DateTimeField(default=clock.now, editable=False)
+    added_by = models.CharField(max_length=120, default="", editable=False)
+
+    class Meta:
+        verbose_name = _("attachment")
+        verbose_name_plural = _("attachments")
+
+    def __str__(self) -> str:
+        return self.name

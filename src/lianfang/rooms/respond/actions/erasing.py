@@ -6,6 +6,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from django.db import transaction
 
+from lianfang.commons.frame import attachments
 from lianfang.commons.ledger import actions as ledger
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, Viewer
@@ -20,6 +21,7 @@ def forget_source(source: str, *, label: str = "", actor: Viewer = SYSTEM) -> in
     gone = 0
     one = models.Alert.objects.filter(source=source).first()
     while chunk := list(models.Alert.objects.filter(source=source).order_by("id").values_list("pk", flat=True)[:AT_ONCE]):
+        attachments.forget(Ref("respond", "alert", str(pk)) for pk in chunk)
         models.Alert.objects.filter(pk__in=chunk).delete()
         gone += len(chunk)
     if one is not None:

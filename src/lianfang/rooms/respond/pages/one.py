@@ -17,6 +17,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
+from lianfang.commons.frame import attachments
 from lianfang.commons.frame.pages import page, show, unchanged
 from lianfang.commons.people import queries as people
 from lianfang.engines.policy import HIDDEN
@@ -59,6 +60,13 @@ def whole(row: models.Alert, found: Story, viewer: Viewer) -> dict[str, Any]:
         "can": {verb: viewer.may(f"respond.alert.{verb}") for verb in ("close", "assign", "comment", "reopen")}, "facts": fact_pairs(row, viewer), "techniques": techniques(row), "entities": entities(row, viewer),
         "neighbours": queries.neighbours(row, viewer), "events": moments(row, found), "around_url": around_url(row, found, viewer), "rule": rule_of(row, viewer), "alarm": framework.alarm_name(row.alarm),
     }  # fmt: skip
+
+
+def _closed(row: models.Alert) -> str:
+    return translate("Acknowledge the alert first: an alert that nobody has taken may still be joined with another.") if row.untouched else ""
+
+
+attachments.allow(attachments.Subject("respond", "alert", fetch=queries.alert, permission="respond.alert.comment", closed=_closed))
 
 
 # -- what can be done ----------------------------------------------------------------------------------------------
