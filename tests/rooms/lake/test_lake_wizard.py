@@ -1,5 +1,6 @@
 """A new source by sample: an operator without code brings a log nobody knows and has it stored as events."""
 
+import gzip
 import json
 import os
 import threading
@@ -7,14 +8,16 @@ from datetime import UTC, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.core.files.base import ContentFile
 
+from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.ledger.models import Record
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Invalid
+from lianfang.kernel.errors import Conflict, Invalid
 from lianfang.rooms.lake import actions, models
 from lianfang.rooms.lake.actions import files as actions_files
 from lianfang.rooms.lake.actions import listening
-from lianfang.rooms.lake.types import Codec
+from lianfang.rooms.lake.types import Codec, lines_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -232,3 +235,56 @@ def test_every_way_in_reads_by_the_header_and_the_beginning_that_the_source_name
     assert [json.loads(event["raw"])["n"] for event in stored(me, "up")] == ["9", "8"]
     for wrong in ({"start": "("}, {"header": "x" * 4001, "codec": "csv"}):
         assert me.post("/lake/source/add/", {"name": "w", "kind": "http", "codec": "lines", "encoding": "utf-8", **wrong}).status_code == 422
+
+
+@pytest.mark.covers("Q10")
+def test_one_click_collects_and_converts_and_the_same_click_again_doubles_nothing(me, viewers):
+    """The door is there beforehand; a file that a device exported goes in with one click, is known and converted, and searchable as events."""
+    log = "".join(f"<38>{AT:%b} {AT.day:2d} {AT:%H:%M:%S} web1 sshd[{n}]: Failed password for root from 192.0.2.{n} port 50022 ssh2\n" for n in range(1, 4))
+    address = bring(me, log)
+    assert me.post(address, {"do": "next", "way": "found"}).status_code == 302
+    assert me.post(f"{address}source/", {"name": "sshd", "kind": "upload", "feed": "1"}).status_code == 302
+    actions.drain()
+    assert [(one["src_ip"], one["class_uid"], one["template"]) for one in stored(me, "sshd")] == [(f"192.0.2.{n}", 3002, "linux.sshd") for n in range(1, 4)]
+    more = log.replace("192.0.2.", "198.51.100.")
+    for _ in range(2):
+        assert me.post("/lake/upload/", {"source": "sshd", "files": ContentFile(gzip.compress(more.encode(), mtime=0), "more.log.gz")}).status_code == 302
+        jobs.work(once=True)
+        actions.drain()
+    assert [one["src_ip"] for one in stored(me, "sshd")][3:] == [f"198.51.100.{n}" for n in range(1, 4)]
+
+
+def test_what_is_wrong_is_said_in_chinese_on_every_page_of_a_source(me, viewers):
+    me.cookies["django_language"] = "zh-hans"
+    form = me.post("/lake/source/add/", {"name": "f", "kind": "folder", "path": "/nowhere/at/all", "codec": "json", "encoding": "utf-8"}).content.decode()
+    assert "没有此文件夹" in form and "no such folder" not in form
+    assert "请写成 主机:端口，多个用逗号分隔。" in me.post("/lake/source/add/", {"name": "k", "kind": "kafka", "codec": "json", "encoding": "utf-8"}).content.decode()
+    actions.create_source("edr", codec="json", actor=viewers.member)
+    row = models.Source.objects.get(name="edr")
+    models.Source.objects.filter(pk=row.pk).update(trouble=lines_of(Conflict("There is no host db.example", why="Name or service not known", todo="Check the address; it is tried again.")))
+    actions.receive("edr", [b"nonsense", b"{"], actor=viewers.member)
+    actions.drain()
+    page = me.get(f"/lake/source/{row.pk}/").content.decode()
+    for words in ("没有主机 db.example", "请检查地址；系统会自动重试。", "无法解析的日志", "不是 JSON：", "请检查发送方是否每行写一个完整的 JSON 对象"):
+        assert words in page
+    assert "不是 JSON：" in me.get("/lake/rejects/").content.decode()
+    refused = me.get("/lake/trial/nothing/").status_code, me.get("/lake/sample/01900000-0000-7000-8000-000000000000/").content.decode()
+    assert "该样例已不存在" in refused[1]
+
+
+def test_a_table_names_the_reasons_of_the_sources_that_feed_it_and_of_no_others(me, viewers):
+    for name, lines in (("a", [b'{"x": "1"}', b"broken"]), ("b", [b"worse"])):
+        actions.create_source(name, codec="json", actor=viewers.member)
+        actions.receive(name, lines, actor=viewers.member)
+    actions.drain()
+    page = me.get("/lake/catalogue/other/").content.decode()
+    assert "What could not be read of the sources that feed it" in page
+    assert 'source=a&amp;kind=' in page and "source=b&amp;kind=" not in page
+
+
+def test_a_changed_source_is_on_the_ledger_with_what_was_before_and_what_is_now(me, viewers):
+    actions.create_source("edr", codec="json", note="old", actor=viewers.member)
+    row = models.Source.objects.get(name="edr")
+    me.post(f"/lake/source/{row.pk}/change/", {"name": "edr", "kind": "http", "codec": "kv", "encoding": "utf-8", "note": "new", "zone": row.zone, "hold": "on"})
+    detail = Record.objects.get(verb="lake.source_changed").detail
+    assert json.loads(detail) == {"before": {"note": "old", "codec": "json"}, "after": {"note": "new", "codec": "kv"}}

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from lianfang.engines.columns.measures import Check
 from lianfang.engines.schema.events import TABLES
-from lianfang.kernel.errors import Conflict, Invalid
+from lianfang.kernel.errors import Conflict, Fault, Invalid
 from lianfang.kernel.facts import Fact
 
 EVENT_TABLES: tuple[str, ...] = tuple(TABLES.values())
@@ -173,6 +173,11 @@ def zone_of(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:  # unknown; not a name; the name of a folder
         raise Invalid(gettext("There is no time zone %(name)s") % {"name": f"“{name[:40]}”"}, why=gettext("It is not in the IANA list that this node has."), todo=gettext("Write a name like Asia/Shanghai or UTC."), details={"zone": [gettext("Write a name like Asia/Shanghai or UTC.")]}) from error
+
+
+def lines_of(error: Exception) -> str:
+    """What went wrong, why and what to do, a line each: kept so that a page can say each in the reader's language."""
+    return "\n".join(str(part) for part in (error.what, error.why, error.todo) if part) if isinstance(error, Fault) else str(error) or type(error).__name__
 
 
 NOT_HERE = "There is no such log source"

@@ -23,7 +23,7 @@ from lianfang.commons.frame.sheets import cells, forms, moves
 from lianfang.commons.frame.sheets.declare import Row, Sheet
 from lianfang.commons.frame.sheets.many import REMOVE, bulk_verbs, many
 from lianfang.commons.frame.sheets.question import Question, counted
-from lianfang.kernel.errors import Invalid
+from lianfang.kernel.errors import Invalid, sentences
 from lianfang.kernel.viewer import Viewer
 
 
@@ -177,9 +177,9 @@ def _blame(form: Any, fault: Invalid) -> None:
     known = {name: errors for name, errors in fault.details.items() if name in form.fields}
     for name, errors in known.items():
         for error in errors if isinstance(errors, list | tuple) else [errors]:
-            form.add_error(name, str(error))
+            form.add_error(name, pages.said(error))
     if not known:
-        form.add_error(None, str(fault))
+        form.add_error(None, sentences(*(pages.said(part) for part in (fault.what, fault.why, fault.todo))))
 
 
 def remove(request: HttpRequest, sheet: Sheet, pk: Any) -> HttpResponse:

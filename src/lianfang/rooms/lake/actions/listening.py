@@ -27,7 +27,7 @@ from lianfang.rooms.lake.actions import asking, files, receiving, sources
 from lianfang.rooms.lake.adapters import folder
 from lianfang.rooms.lake.adapters.syslog import certificates
 from lianfang.rooms.lake.adapters.syslog.listeners import Tcp, Tls, Udp
-from lianfang.rooms.lake.types import Busy, Kind, Stage
+from lianfang.rooms.lake.types import Busy, Kind, Stage, lines_of
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def _open(row: models.Source) -> Door | None:
     try:
         door = _OPENERS[row.kind](row)
     except (OSError, Fault, ValueError, TypeError) as error:
-        models.Source.objects.filter(pk=row.pk).update(trouble=str(error)[:300])
+        models.Source.objects.filter(pk=row.pk).update(trouble=lines_of(error)[:300])
         return None
     if row.trouble and row.kind not in asking.KINDS:  # who asks tells by itself when it is well again
         models.Source.objects.filter(pk=row.pk).update(trouble="")

@@ -24,7 +24,7 @@ from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.lake import models
 from lianfang.rooms.lake.actions import receiving
 from lianfang.rooms.lake.adapters import Page
-from lianfang.rooms.lake.types import Busy
+from lianfang.rooms.lake.types import Busy, lines_of
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Worker:
         pause = max(min(SHORTEST * 2 ** (self._failures - 1), LONGEST), getattr(error, "retry_after", 0.0))
         (log.warning if isinstance(error, Fault) else log.exception)("source %s: %s; tried again in %.0f s", self.source.name, error, pause)
         try:
-            self.tell(str(error) or type(error).__name__)
+            self.tell(lines_of(error))
         except Exception:
             log.exception("the trouble of %s could not be kept", self.source.name)
         self._stop.wait(pause)

@@ -23,7 +23,7 @@ from lianfang.rooms.lake import models
 from lianfang.rooms.lake.actions import asking, receiving, sources
 from lianfang.rooms.lake.adapters import folder
 from lianfang.rooms.lake.adapters.syslog import certificates
-from lianfang.rooms.lake.types import Kind
+from lianfang.rooms.lake.types import Kind, lines_of
 
 PATIENCE = 5.0
 
@@ -34,7 +34,7 @@ def try_source(row: models.Source, *, actor: Viewer) -> None:
     try:
         well, said = True, _TRIES.get(row.kind, _open)(row)
     except (Fault, OSError, ValueError) as error:
-        well, said = False, str(error) or type(error).__name__
+        well, said = False, lines_of(error)
     with transaction.atomic():
         models.Source.objects.filter(pk=row.pk).update(tried=clock.now(), tried_well=well, tried_said=said[:500])
         ledger.record("lake.source_tried", row.ref, actor=actor, label=row.name, detail={"well": well, "said": said[:500]}, territory=row.territory, industry=row.industry)

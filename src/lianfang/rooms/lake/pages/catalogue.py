@@ -17,6 +17,7 @@ from lianfang.kernel.errors import Fault
 from lianfang.kernel.labels import DataLevel
 from lianfang.rooms.lake import queries
 from lianfang.rooms.lake.pages.asking import title
+from lianfang.rooms.lake.pages.sources import REASONS, reason_lines
 from lianfang.rooms.lake.queries.scope import OPEN
 from lianfang.rooms.lake.types import FAMILIES
 
@@ -44,9 +45,10 @@ def table(request: HttpRequest, name: str) -> HttpResponse:
     viewer = request.viewer  # type: ignore[attr-defined]
     story = queries.table_story(name, viewer=viewer)
     owners = [{"name": people.name_of(one.organisation) if one.organisation else "", "figures": one} for one in story.owners]
-    rejects = sum(group.count for group in queries.reject_groups(viewer=viewer)) if viewer.may("lake.reject.view") else None
+    feeding = {source for one in story.owners for source in one.sources}
+    groups = [group for group in queries.reject_groups(viewer=viewer) if group.source in feeding] if viewer.may("lake.reject.view") else None
     columns = [{"name": column.name, "title": title(column.name), "share": round(100 * story.filled[column.name], 1), "hidden": column.name not in OPEN} for column in COLUMNS if column.name in story.filled]
-    return show(request, "lake/table.html", {"story": story, "owners": owners, "rejects": rejects, "columns": columns, "levels": [{"name": DataLevel(one.level).name, "figures": one} for one in story.levels]}, title=str(FAMILIES[name]))
+    return show(request, "lake/table.html", {"story": story, "owners": owners, "rejects": None if groups is None else sum(group.count for group in groups), "lines": reason_lines(groups or ())[:REASONS], "sources": True, "columns": columns, "levels": [{"name": DataLevel(one.level).name, "figures": one} for one in story.levels]}, title=str(FAMILIES[name]))
 
 
 @page("sql/", name="sql", permission="lake.event.view", nav=Nav("operations", _("SQL"), order=14, icon="terminal-2"))

@@ -10,9 +10,10 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from lianfang.commons.frame.pages import Nav, page, show
+from lianfang.commons.frame.pages import Nav, page, said, show
 from lianfang.kernel.errors import Conflict
 from lianfang.rooms.lake import actions, queries
+from lianfang.rooms.lake.pages.sources import reason_lines
 
 LOOKED_AT = 2_000
 """Bytes of a reject that the page shows."""
@@ -27,7 +28,7 @@ def rejects(request: HttpRequest) -> HttpResponse:
         return _again(request)
     source = request.GET.get("source", "")
     groups = queries.reject_groups(viewer=viewer, source=source)
-    lines = [{"group": group, "url": f"{reverse('lake:reject')}?{urlencode({'source': group.source, 'kind': group.kind})}"} for group in groups]
+    lines = reason_lines(groups)
     return show(request, "lake/rejects.html", {"lines": lines, "source": source, "sources": sorted({group.source for group in groups}), "count": sum(group.count for group in groups), "may_replay": viewer.may("lake.reject.replay")})
 
 
@@ -37,9 +38,9 @@ def reject(request: HttpRequest) -> HttpResponse:
     source, kind = request.GET.get("source", ""), request.GET.get("kind", "")
     viewer = request.viewer  # type: ignore[attr-defined]
     rows, more = queries.rejects(source, kind, viewer=viewer, after=request.GET.get("after", ""))
-    lines = [{**row, **_seen(row["raw"])} for row in rows]
+    lines = [{**row, "reason": said(row["reason"]), **_seen(row["raw"])} for row in rows]
     context = {"lines": lines, "source": source, "kind": kind, "next": f"?{urlencode({'source': source, 'kind': kind, 'after': more})}" if more else "", "may_replay": viewer.may("lake.reject.replay")}
-    return show(request, "lake/reject_rows.html" if request.htmx.target == "more" else "lake/reject.html", context, title=kind or None)  # type: ignore[attr-defined]
+    return show(request, "lake/reject_rows.html" if request.htmx.target == "more" else "lake/reject.html", context, title=said(kind) or None)  # type: ignore[attr-defined]
 
 
 def _again(request: HttpRequest) -> HttpResponse:

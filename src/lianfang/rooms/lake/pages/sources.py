@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
@@ -15,18 +17,19 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext, pgettext_lazy
 
 from lianfang.commons.frame import sheets
-from lianfang.commons.frame.pages import Nav, page, panel, parts, show
+from lianfang.commons.frame.pages import Nav, page, panel, parts, said, show
 from lianfang.commons.frame.sheets import Column, Sheet, Verb
 from lianfang.engines.schema.events import BY_NAME
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Missing
+from lianfang.kernel.errors import Missing, sentences
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import actions, models, queries
 from lianfang.rooms.lake.pages import ways, wizard
 from lianfang.rooms.lake.pages.asking import title
 from lianfang.rooms.lake.queries.rejects import UNLEVELLED
-from lianfang.rooms.lake.types import HELD, Kind, Stage
+from lianfang.rooms.lake.types import HELD, Kind, RejectGroup, Stage
 
+REASONS = 8
 SHOWN_AFTER = timedelta(days=30)
 NOTICES: dict[str, Any] = {"silent": _("has fallen silent"), "spoke": _("speaks again"), "drifted": _("writes otherwise than usual"), "fits": _("fits again")}
 TONES = {Stage.ACTIVE: "good", Stage.PAUSED: "quiet", Stage.ERASING: "warn"}
@@ -71,8 +74,25 @@ sheets.register(
 @panel("lake.source.main", title=_("At this moment"), order=10)
 def figures(request: HttpRequest, row: models.Source) -> str:
     """Rate, lag, rejects, and where to look."""
-    context = {"row": row, "rate": rate(row), "search": f"{reverse('lake:search')}?f=source:is:{row.name}", "rejects": f"{reverse('lake:rejects')}?source={row.name}", "may_search": request.viewer.may("lake.event.view"), "chart": hour_chart(row)}  # type: ignore[attr-defined]
+    context = {"row": row, "rate": rate(row), "search": f"{reverse('lake:search')}?f=source:is:{row.name}", "rejects": f"{reverse('lake:rejects')}?source={row.name}", "may_search": request.viewer.may("lake.event.view"), "chart": hour_chart(row), "trouble": lines_said(row.trouble), "tried": lines_said(row.tried_said)}  # type: ignore[attr-defined]
     return render_to_string("lake/part_figures.html", context, request=request)
+
+
+@panel("lake.source.main", title=_("What could not be read"), order=15, permission="lake.reject.view")
+def reasons(request: HttpRequest, row: models.Source) -> str:
+    """The reasons of its rejects, the most frequent first; nothing while there are none."""
+    groups = queries.reject_groups(viewer=request.viewer, source=row.name)  # type: ignore[attr-defined]
+    return render_to_string("lake/part_reasons.html", {"lines": reason_lines(groups)[:REASONS], "more": len(groups) > REASONS, "all": f"{reverse('lake:rejects')}?source={row.name}"}, request=request) if groups else ""
+
+
+def reason_lines(groups: Iterable[RejectGroup]) -> list[dict[str, Any]]:
+    """Groups of rejects in the reader's language, each with the address of its records."""
+    return [{"group": one, "kind": said(one.kind), "todo": said(one.todo), "url": f"{reverse('lake:reject')}?{urlencode({'source': one.source, 'kind': one.kind})}"} for one in groups]
+
+
+def lines_said(text: str) -> str:
+    """What is kept a sentence a line, in the reader's language."""
+    return sentences(*(said(line) for line in text.split("\n"))) if "\n" in text else said(text)
 
 
 @panel("lake.source.main", title=_("Drift"), order=5)
@@ -94,11 +114,11 @@ def drift(request: HttpRequest, row: models.Source) -> str:
 def change_said(one: dict[str, Any]) -> dict[str, Any]:
     """One change in words, with the fields that are gone and new."""
     shares = {"now": round(100 * one["now"]), "before": round(100 * one["before"]), "template": one["template"], "name": title(one["name"]) if one["name"] in BY_NAME else one["name"]}
-    said = {
+    texts = {
         "attribute": _("“%(name)s” is filled in %(now)d %% of the records, usually in %(before)d %%."), "unknown": _("No template of its own knows %(now)d %% of the records, usually %(before)d %%."),
         "rejects": _("%(now)d %% of the records cannot be read, usually %(before)d %%."), "fields": _("The records have other fields than usual (template %(template)s)."),
     }  # fmt: skip
-    return {"said": said[one["what"]] % shares, "lost": one["lost"], "fresh": one["fresh"], "sure": one["sure"]}
+    return {"said": texts[one["what"]] % shares, "lost": one["lost"], "fresh": one["fresh"], "sure": one["sure"]}
 
 
 @page("source/<uuid:pk>/mend/", name="source_mend", permission="lake.source.change", title=_("Mend"), parent="source_list")

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from lianfang.commons.frame.pages import Nav, page, show
+from lianfang.commons.frame.pages import Nav, page, said, show
 from lianfang.engines.connect import drafting, recognise
 from lianfang.engines.connect.drafting import Draft, Pick
 from lianfang.engines.connect.template import NOT_OURS
@@ -253,7 +253,7 @@ def _context(row: models.Trial, chosen: dict[str, Any], tried: Tried, guesses: l
 
 
 def _guess(one: recognise.Guess, chosen: dict[str, Any]) -> dict[str, Any]:
-    reasons = [gettext(reason.text).format(**reason.values) for reason in one.reasons]
+    reasons = [gettext(reason.text).format(**{name: said(value) for name, value in reason.values.items()}) for reason in one.reasons]
     return {"codec": one.codec, "encoding": one.encoding, "name": Codec(one.codec).label, "percent": round(one.score * 100), "reasons": reasons, "on": one.codec == chosen["codec"] and one.encoding == chosen["encoding"]}
 
 
@@ -302,11 +302,6 @@ def _value(name: str, value: Any, columns: Any) -> str:
     if name in ("severity_id", "status_id"):
         return str((SEVERITIES.get(value) if name == "severity_id" else status_name(value)) or value)
     return "; ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def said(text: str) -> str:
-    """A sentence of the engines in the reader's language, as far as the catalogue has it."""
-    return gettext(text) if text else ""
 
 
 def spoken(fault: Fault) -> dict[str, Any]:

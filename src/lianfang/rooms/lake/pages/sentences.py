@@ -1,0 +1,20 @@
+"""The forms of the lake's sentences that hold values: of faults, of troubles of sources, of rejects. Each is a msgid of the catalogue."""
+
+from __future__ import annotations
+
+from lianfang.commons.frame.pages import sayable
+
+sayable(
+    "It no longer fits: it gives no %(column)s", "There is no time zone %(name)s", "There is no folder %(path)s", "The folder %(path)s may not be read", "This node reads logs below %(paths)s only.", "A source has no %(names)s",
+    "%(name)s is being erased", "The name %(name)s is taken", "The source %(name)s takes nothing in", "At most %(number)s characters are kept.",
+    "It holds %(number)s records; 1 to %(most)s are taken at once.", "There is no topic %(name)s", "confluent-kafka is not installed: %(why)s", "More than %(number)s rows share one value of %(name)s",
+    "The table has no column %(name)s", "The database refuses: %(why)s", "The database cannot be reached: %(why)s", "Its values are of the kind %(kind)s.", "“%(value)s” names no %(what)s", "More than %(number)s pages",
+    "It points to %(url)s.", "%(host)s does not answer: %(why)s", "There is no host %(name)s", "%(name)s lies in a private network", "%(address)s may not be asked from this node.", "More than %(number)s MiB.",
+    "It is not whole after %(number)s s.", "Nothing is found at %(place)s: %(why)s", "RE2 does not accept the pattern %(pattern)s",
+    "Not JSON: %(why)s", "A JSON %(kind)s, not an object", "Too large: %(size)s, the limit is %(limit)s", "More than %(number)s fields", "Nested deeper than %(number)s levels", "%(number)s values, but the header names %(names)s columns",
+    "%(number)s values, but #fields names %(names)s", "Not a record of columns: %(why)s", "A CEF header has 7 parts, here are %(number)s", "A LEEF header has 5 parts, here are %(number)s", "No “%(mark)s” in this record",
+    "Not XML: %(why)s", "Not a readable message: %(why)s", "%(name)s cannot be unpacked further: %(why)s", "Cannot be unpacked: %(why)s", "Damaged event log: %(why)s", "Packed %(number)s times over",
+    "Larger than %(number)s bytes inside an archive", "More than %(number)s files in one archive", "%(number)s records in one frame, %(read)s were read", "The file cannot be read any further: %(why)s",
+    "%(place)s, line %(line)s: %(what)s", "“%(name)s” is not a column that a template can fill", "Columns are %(names)s.", "OCSF %(release)s has no event class “%(name)s”", "%(name)s has no activity “%(activity)s”",
+    "“%(name)s” holds %(kind)s, parse: %(parser)s gives something else", "The table gives %(value)s, but “%(name)s” holds %(kind)s",
+)  # fmt: skip
