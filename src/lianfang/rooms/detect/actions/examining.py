@@ -65,12 +65,12 @@ class Watchman:
     def keep_up(self) -> None:
         """Notice what changed since the last look."""
         now = monotonic()
+        if now - self._watch_at >= LOOK_AT_WATCH:  # first, so that the rules are made ready once and not twice at the start
+            self._watch_at = now
+            self._look_at_watch()
         if now - self._rules_at >= LOOK_AT_RULES:
             self._rules_at = now
             self._look_at_rules()
-        if now - self._watch_at >= LOOK_AT_WATCH:
-            self._watch_at = now
-            self._look_at_watch()
 
     def _look_at_rules(self) -> None:
         edition = models.Edition.objects.filter(name=RULES).values_list("number", flat=True).first() or 0

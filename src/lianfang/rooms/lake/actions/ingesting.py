@@ -239,6 +239,7 @@ class Line:
             if item[0] == self._round:
                 self._keep_safely(item[1])
             del item
+            keeping.give_back()
             self._room.release()
         connections.close_all()
 

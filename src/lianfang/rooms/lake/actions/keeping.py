@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 MANY, SOME, SOON = 48, 6, 60.0
 TOO_MANY, WAITING = 400, 12 << 20
 """While more than ``WAITING`` bytes wait in the spool, joining files waits too, until there are ``TOO_MANY``."""
+PATIENCE = 900.0
+"""Seconds that the hourly work waits for a flood to end."""
 BEAT = 2.0
 ROLL_UP_MEMORY = "192MB"
 HOUR = 3600.0
@@ -59,13 +61,14 @@ def _care(store: EventStore, stop: threading.Event) -> None:
         try:
             close_old_connections()
             do_chores(store)
-            _give_back()
-            many = TOO_MANY if spool.backlog(receiving.root()) > WAITING else MANY
+            give_back()
+            flooded = spool.backlog(receiving.root()) > WAITING
+            many = TOO_MANY if flooded else MANY
             for name in TABLES:
                 if _is_due(store.small_files(name), monotonic() - joined[name], many):
                     joined[name] = monotonic()
                     store.compact(name)
-            if monotonic() >= hourly:
+            if monotonic() >= hourly + PATIENCE * flooded:
                 hourly = monotonic() + HOUR
                 tidy(store)
         except Exception:
@@ -73,8 +76,8 @@ def _care(store: EventStore, stop: threading.Event) -> None:
     connections.close_all()
 
 
-def _give_back() -> None:
-    """Free pages go back to the system: a flood's memory is not kept for the quiet hours (glibc; elsewhere nothing happens)."""
+def give_back() -> None:
+    """Free pages go back to the system: what one commit took is not kept beside what the next one takes (glibc; elsewhere nothing happens)."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
