@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,31 +78,28 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Opener:
-    """Columns that may lie sealed, how a sealed text begins, and the texts again out of an Arrow array of them."""
+    """Columns that may lie sealed, how a sealed text begins, and the texts again: ``work(column, texts)``."""
 
     columns: frozenset[str]
     begins: str
-    work: Callable[[pa.Array], pa.Array]
+    work: Callable[[str, Sequence[str | None]], Sequence[str | None]]
 
     def functions(self) -> dict[str, Function]:
-        """For single texts and for lists of them."""
-        return {"unsealed": Function(lambda column: self.work(_whole(column))), "unsealed_list": Function(self._lists, ("VARCHAR[]",), "VARCHAR[]")}
+        """One for each column, by its kind."""
+        return {f"unsealed_{name}": Function(partial(self._lists, name), ("VARCHAR[]",), "VARCHAR[]") if pa.types.is_list(EVENTS.field(name).type) else Function(partial(self._texts, name)) for name in self.columns}
 
-    def _lists(self, column: pa.Array) -> pa.Array:
-        lists = _whole(column)
-        return pa.ListArray.from_arrays(lists.offsets, self.work(lists.values), mask=lists.is_null())
-
-    def shown(self, name: str, *, listed: bool) -> str:
+    def shown(self, name: str) -> str:
         """The column as SQL reads it."""
         if name not in self.columns:
             return f'"{name}"'
-        if listed:
-            return f"CASE WHEN len(\"{name}\") > 0 AND starts_with(\"{name}\"[1], '{self.begins}') THEN unsealed_list(\"{name}\") ELSE \"{name}\" END"
-        return f"CASE WHEN starts_with(\"{name}\", '{self.begins}') THEN unsealed(\"{name}\") ELSE \"{name}\" END"
+        first = f'"{name}"[1]' if pa.types.is_list(EVENTS.field(name).type) else f'"{name}"'
+        return f"CASE WHEN starts_with({first}, '{self.begins}') THEN unsealed_{name}(\"{name}\") ELSE \"{name}\" END AS \"{name}\""
 
+    def _texts(self, name: str, column: pa.Array) -> pa.Array:
+        return pa.array(self.work(name, column.to_pylist()), pa.string())
 
-def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    def _lists(self, name: str, column: pa.Array) -> pa.Array:
+        return pa.array([None if texts is None else self.work(name, texts) for texts in column.to_pylist()], pa.list_(pa.string()))
 
 
 class Query:
@@ -281,8 +279,7 @@ class Query:
         parts = [f"SELECT {rollup.select(count='1', moment='time')} FROM ({self._relation(files)}) WHERE {when}" for files, when in scans if files]  # noqa: S608
         if paths:
             names = ", ".join(_quoted(path) for path in paths)
-            keys = ", ".join(f'"{key}"' for key in rollup.keys)
-            keys = ", ".join(f'{self.opener.shown(key, listed=False)} AS "{key}"' for key in rollup.keys) if self.opener else keys
+            keys = ", ".join(self._column(key) for key in rollup.keys)
             parts.append(f"SELECT time, {keys}, n FROM read_parquet([{names}]) WHERE {_within(low, high)} AND file IN (SELECT value FROM given)")  # noqa: S608
         nothing = f"SELECT {rollup.select(count='1', moment='time')} FROM ({self._relation([])})"  # noqa: S608
         return " UNION ALL BY NAME ".join(parts or [nothing]), pa.table({"value": pa.array(valid, pa.string())})
@@ -325,13 +322,16 @@ class Query:
         self.store.bring(files)
         for path in files:
             (whole if self._is_whole(path) else narrow).append(path)
-        columns = ", ".join("strftime(time, '%Y-%m-%d') AS event_day" if field.name == "event_day" else self._column(field) for field in self.schema)
+        columns = ", ".join("strftime(time, '%Y-%m-%d') AS event_day" if field.name == "event_day" else self._column(field.name) for field in self.schema)
         scans = [(whole, "")] if whole else []
         scans += [([*narrow, str(self._shape_file())], ", union_by_name=true")] if narrow or not whole else []
         number = ", file_row_number=true" if "file_row_number" in where else ""
         if named:
             columns, number = f"{columns}, parse_filename(filename) AS data_file", f"{number}, filename=true"
         return " UNION ALL ".join(f"SELECT {columns} FROM read_parquet([{', '.join(map(_quoted, paths))}]{how}{number}, hive_partitioning=false) WHERE {where}" for paths, how in scans)  # noqa: S608  (paths are quoted)
+
+    def _column(self, name: str) -> str:
+        return self.opener.shown(name) if self.opener else f'"{name}"'
 
     def _is_whole(self, path: str) -> bool:
         """Whether a file has all columns; a file never changes, so its footer is read once."""
@@ -345,11 +345,6 @@ class Query:
                 self._whole.clear()
             self._whole[path] = known
         return known
-
-    def _column(self, field: pa.Field) -> str:
-        if self.opener is None or field.name not in self.opener.columns:
-            return f'"{field.name}"'
-        return f'{self.opener.shown(field.name, listed=pa.types.is_list(field.type))} AS "{field.name}"'
 
     def _own(self) -> duckdb.DuckDBPyConnection:
         with self._lock:

@@ -7,12 +7,12 @@ tlog-checkpoint, tlog-proof), and the verdict on such texts from others.
 from lianfang.engines.envelope.canonical import canonical, canonical_plain
 from lianfang.engines.envelope.certificates import self_signed
 from lianfang.engines.envelope.checkpoints import Checkpoint, ProofFile
-from lianfang.engines.envelope.ciphers import Steady, block_cipher, derived
+from lianfang.engines.envelope.ciphers import STEADY, Steady, block_cipher, derived
 from lianfang.engines.envelope.keys import SigningKey, VerifyKey, key_name
 from lianfang.engines.envelope.notes import open_note, sign_note
 from lianfang.engines.envelope.sealing import SealingKey, is_sealed
 
 __all__ = [
-    "Checkpoint", "ProofFile", "SealingKey", "SigningKey", "Steady", "VerifyKey", "block_cipher", "canonical", "canonical_plain", "derived", "is_sealed", "key_name", "open_note", "self_signed",
+    "STEADY", "Checkpoint", "ProofFile", "SealingKey", "SigningKey", "Steady", "VerifyKey", "block_cipher", "canonical", "canonical_plain", "derived", "is_sealed", "key_name", "open_note", "self_signed",
     "sign_note",
 ]  # fmt: skip

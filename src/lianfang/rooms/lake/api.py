@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid
 from lianfang.rooms.lake import actions, queries
 from lianfang.rooms.lake.adapters import http
-from lianfang.rooms.lake.types import Busy, Filter, Question, Setup
+from lianfang.rooms.lake.types import Busy, Filter, Question, Setup, Touched
 
 router = api("lake")
 DAY = timedelta(days=1)
@@ -79,6 +80,7 @@ def _filter(text: str) -> Filter:
 def search(request: HttpRequest, asked: Query[Asked]) -> dict[str, Any]:
     """``more`` goes into ``after`` for the next page. A row with ``masked`` has a level above your clearance; its content is hidden."""
     found = queries.search(asked.question(), viewer=request.viewer)  # type: ignore[attr-defined]
+    _touched(request, found.events, asked=asked.q or " ".join(asked.filter))
     return {"events": queries.left(found.events, To.API, request.viewer), "more": found.more}  # type: ignore[attr-defined]
 
 
@@ -97,7 +99,14 @@ def top(request: HttpRequest, column: str, asked: Query[Asked]) -> list[dict[str
 @router.get("/events/{event_id}/", summary="One event, whole, with its raw log", operation_id="lake_event", tags=["lake.event"])
 def event(request: HttpRequest, event_id: str) -> dict[str, Any]:
     viewer = request.viewer  # type: ignore[attr-defined]
-    return queries.left([queries.event(event_id, viewer=viewer)], To.API, viewer)[0]
+    found = queries.event(event_id, viewer=viewer)
+    _touched(request, [found], asked=event_id)
+    return queries.left([found], To.API, viewer)[0]
+
+
+def _touched(request: HttpRequest, rows: Iterable[dict[str, Any]], *, asked: str) -> None:
+    levels, masked = queries.levels_of(rows)
+    actions.touch(Touched.API, levels, masked=masked, asked=asked, actor=request.viewer)  # type: ignore[attr-defined]
 
 
 class Sql(Schema):
@@ -114,8 +123,11 @@ class Sql(Schema):
 def query(request: HttpRequest, data: Sql) -> dict[str, Any]:
     """The table ``events`` holds the rows of your scope; columns above your clearance are null. No other table, file or setting can be reached."""
     since, until, as_of = (_aware(moment) if moment else None for moment in (data.since, data.until, data.as_of))
-    answer = queries.sql(data.sql, viewer=request.viewer, limit=max(1, min(data.limit, 10_000)), since=since, until=until, as_of=as_of, to=To.API)  # type: ignore[attr-defined]
-    return {"columns": list(answer.columns), "rows": [list(row) for row in answer.rows], "cut": answer.cut}
+    viewer, bounds = request.viewer, {"limit": max(1, min(data.limit, 10_000)), "since": since, "until": until, "as_of": as_of, "to": To.API}  # type: ignore[attr-defined]
+    table = queries.sql_table(data.sql, viewer=viewer, **bounds)
+    shown = table.slice(0, bounds["limit"])
+    actions.touch(Touched.API, {queries.sql_level(data.sql, table, viewer=viewer, **bounds): shown.num_rows}, asked=data.sql, actor=viewer)
+    return {"columns": table.column_names, "rows": [list(row) for row in zip(*(column.to_pylist() for column in shown.columns))], "cut": table.num_rows > bounds["limit"]}
 
 
 @router.get("/catalogue/", summary="Tables, columns and operators", operation_id="lake_catalogue", tags=["lake.event"])

@@ -10,10 +10,11 @@ from lianfang.rooms.lake import actions
 @every(seconds=3600)
 @job(name="lake.forget_receipts", attempts=3)
 def forget_receipts() -> None:
-    """Receipts live thirty days, samples that somebody looked at one, notices thirty."""
+    """Receipts live thirty days, samples that somebody looked at one, notices thirty, who touched what a year."""
     actions.forget_receipts()
     actions.forget_trials()
     actions.forget_notices()
+    actions.forget_touches()
 
 
 @every(seconds=60)

@@ -148,6 +148,33 @@ class RawKept(TextChoices):
     REMOVE = "remove", _("removed, with the message and the other fields")
 
 
+class Asked(TextChoices):
+    """Where a request to take data away stands."""
+
+    WAITING = "waiting", pgettext_lazy("export request", "waiting")
+    APPROVED = "approved", pgettext_lazy("export request", "approved")
+    REFUSED = "refused", pgettext_lazy("export request", "refused")
+
+
+class Touched(TextChoices):
+    """How data was touched."""
+
+    SEARCH = "search", _("searched")
+    EVENT = "event", _("opened an event")
+    SQL = "sql", _("asked in SQL")
+    API = "api", _("asked over the API")
+    EXPORT = "export", _("took away")
+
+
+class Outcome(TextChoices):
+    """What became of it."""
+
+    GIVEN = "given", pgettext_lazy("touch", "given")
+    MASKED = "masked", pgettext_lazy("touch", "given in part masked")
+    WAITS = "waits", pgettext_lazy("touch", "needs approval")
+    STOPPED = "stopped", pgettext_lazy("touch", "stopped")
+
+
 class Stage(TextChoices):
     """Where a source stands in its life."""
 
@@ -508,6 +535,17 @@ class SourceErased(Fact):
     """A source and all its events are gone; whatever came of them should go too. May be told twice."""
 
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingStopped(Fact):
+    """Somebody read or took away more than their organisation's limit per hour, and was stopped."""
+
+    person: str
+    who: str
+    organisation: str
+    level: int
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)

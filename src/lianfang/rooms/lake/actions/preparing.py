@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -28,7 +29,7 @@ from lianfang.rooms.lake.actions import spool
 from lianfang.rooms.lake.actions.drifting import TODO, Noted, Watcher
 from lianfang.rooms.lake.actions.spool import Seal, Segment
 from lianfang.rooms.lake.declare import Examiner
-from lianfang.rooms.lake.queries import shielding
+from lianfang.rooms.lake.queries import scope, sealing, shielding
 from lianfang.rooms.lake.queries.shielding import MARK
 from lianfang.rooms.lake.types import AGAIN, HELD, Batch, Codec, event_id, zone_of
 
@@ -64,6 +65,8 @@ class Origin:
     version: int = 0
     """The node's own mapping that it names, compiled, and its version."""
     rules: tuple[Rule, ...] = ()
+    sealed: frozenset[int] = frozenset()
+    """Levels of events that are stored sealed."""
 
 
 @dataclass(slots=True)
@@ -196,7 +199,10 @@ class Preparer:
         if stored is not batch:
             columns["level"] = [int(level) for level in classify(columns)]
         columns["rules"] = _rules(len(rows), hits.values())
-        done.batches.append((_hit(replace(stored, columns=columns), hits.values()), hits))
+        shut = [row for row, level in enumerate(columns["level"]) if level in origin.sealed]
+        done.batches.append((_veiled(_hit(replace(stored, columns=columns), hits.values()), shut), hits))
+        if shut:
+            columns = sealing.columns_sealed(columns, shut, scope.SEALABLE)
         done.owners.add(origin.territory)
         done.events.append((shape.table(columns), [table_of(uid or 0) for uid in columns.get("class_uid") or [0] * len(rows)]))
 
@@ -233,6 +239,19 @@ def _shielded(batch: Batch, origin: Origin, rules: Sequence[Rule], done: Prepare
     done.taken.update({(origin.organisation, origin.territory, origin.industry, domain, token): value for (domain, token), value in work.taken.items()})
     raws = [str(raw or "").encode() if number in work.touched else batch.raws[number] for number, raw in enumerate(work.columns["raw"])]
     return replace(batch, columns=work.columns, rows=[work.native(number, row) if only is None or number in only else {} for number, row in enumerate(batch.rows)], raws=raws)
+
+
+def _veiled(batch: Batch, rows: Sequence[int]) -> Batch:
+    """What ``conclude`` gets of rows that are stored sealed: masked, since findings lie in the database in the clear. ``batch``: as ``_hit`` left it."""
+    shut = set(rows).intersection(batch.rows)
+    if not shut:
+        return batch
+
+    def kept(values: Any, hide: Callable[[Any], Any]) -> Any:
+        return {row: hide(value) if row in shut else value for row, value in values.items()}
+
+    columns = {name: kept(values, partial(scope.masked, name)) if name in scope.SEALABLE else values for name, values in batch.columns.items()}
+    return replace(batch, rows=kept(batch.rows, lambda _row: {}), raws=kept(batch.raws, lambda _raw: b""), columns=columns)
 
 
 def _told(origin: Origin, reason: str) -> str:

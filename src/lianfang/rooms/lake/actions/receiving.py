@@ -23,7 +23,7 @@ from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import models
 from lianfang.rooms.lake.actions.spool import Seal, Spool
 from lianfang.rooms.lake.actions.spool import backlog as spooled
-from lianfang.rooms.lake.queries import shielding
+from lianfang.rooms.lake.queries import protection, shielding
 from lianfang.rooms.lake.types import NOT_HERE, BatchRef, Door, Stage
 
 REMEMBERED = 2.0
@@ -69,7 +69,7 @@ def _look(name: str) -> Door | None:
         if row is None:
             _doors.pop(name, None)
             return None
-        found = Door(row.name, row.codec, row.stage, row.territory, row.industry, bool(shielding.rules_in(row.name, row.territory)))
+        found = Door(row.name, row.codec, row.stage, row.territory, row.industry, bool(shielding.rules_in(row.name, row.territory) or protection.sealed_levels(row.territory)))
         _doors[name] = (monotonic() + REMEMBERED, found)
     return found
 

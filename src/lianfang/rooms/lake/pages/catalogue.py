@@ -15,11 +15,11 @@ from lianfang.engines.schema.events import COLUMNS
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Fault
 from lianfang.kernel.labels import DataLevel
-from lianfang.rooms.lake import queries
+from lianfang.rooms.lake import actions, queries
 from lianfang.rooms.lake.pages.asking import title
 from lianfang.rooms.lake.pages.sources import REASONS, reason_lines
 from lianfang.rooms.lake.queries.scope import OPEN
-from lianfang.rooms.lake.types import FAMILIES
+from lianfang.rooms.lake.types import FAMILIES, Answer, Touched
 
 KINDS: dict[str, Any] = {"text": pgettext_lazy("column", "text"), "int": pgettext_lazy("column", "number"), "time": pgettext_lazy("column", "time"), "list": pgettext_lazy("column", "list")}
 EXAMPLES: tuple[tuple[Any, str], ...] = (
@@ -59,8 +59,11 @@ def sql(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         try:
             context["as_of"] = request.POST.get("as_of", "")
-            answer = queries.sql(text, viewer=request.viewer, limit=SHOWN, as_of=clock.parse(context["as_of"]) if context["as_of"] else None)  # type: ignore[attr-defined]
-            context |= {"answer": answer, "rows": [[_cell(value) for value in row] for row in answer.rows]}
+            viewer, as_of = request.viewer, clock.parse(context["as_of"]) if context["as_of"] else None  # type: ignore[attr-defined]
+            table = queries.sql_table(text, viewer=viewer, limit=SHOWN, as_of=as_of)
+            rows = list(zip(*(column.to_pylist() for column in table.columns)))[:SHOWN]
+            actions.touch(Touched.SQL, {queries.sql_level(text, table, viewer=viewer, limit=SHOWN, as_of=as_of): len(rows)}, asked=text, actor=viewer)
+            context |= {"answer": Answer(tuple(table.column_names), tuple(rows), table.num_rows > SHOWN), "rows": [[_cell(value) for value in row] for row in rows]}
         except Fault as fault:
             context["fault"] = fault
     return show(request, "lake/sql.html", context)

@@ -15,8 +15,9 @@ from lianfang.commons.frame.pages import page, show
 from lianfang.engines.schema.events import BY_NAME, Kind
 from lianfang.kernel import clock
 from lianfang.kernel.labels import DataLevel
-from lianfang.rooms.lake import queries
+from lianfang.rooms.lake import actions, queries
 from lianfang.rooms.lake.pages.asking import SEVERITIES, activity_name, class_name, said, status_name, title
+from lianfang.rooms.lake.types import Touched
 
 GROUPS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (_("What"), ("class_uid", "activity_id", "severity_id", "status_id", "event_code", "message", "service", "logon_type")),
@@ -34,6 +35,8 @@ PIVOTS = frozenset({"host", "host_ip", "user", "actor_user", "src_ip", "dst_ip",
 def event(request: HttpRequest, event_id: str) -> HttpResponse:
     """The whole page, or what stands in the drawer when htmx asks for it."""
     found = queries.event(event_id, viewer=request.viewer)  # type: ignore[attr-defined]
+    levels, masked = queries.levels_of([found])
+    actions.touch(Touched.EVENT, levels, masked=masked, asked=event_id, actor=request.viewer)  # type: ignore[attr-defined]
     context = {
         "event": found, "name": class_name(found["class_uid"]), "groups": groups(found), "raw": pretty(found["raw"] or ""), "unmapped": pretty(found["unmapped"] or ""),
         "rules": found["rules"] or [], "nearby": nearby(found), "level": DataLevel(found["level"] or 4).name, "clearance": request.viewer.clearance.name,  # type: ignore[attr-defined]

@@ -22,8 +22,8 @@ from lianfang.kernel import clock
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import actions, queries
 from lianfang.rooms.lake.pages.asking import OPERATORS, SPANS, UNARY, Asked, activity_name, choosable, class_name, said, status_name, title
-from lianfang.rooms.lake.pages.taking import as_file, cell
-from lianfang.rooms.lake.types import Histogram
+from lianfang.rooms.lake.pages.taking import as_file, cell, must_wait
+from lianfang.rooms.lake.types import Histogram, Touched
 
 FACETS = ("class_uid", "source", "host", "user", "src_ip", "rules")
 EXPORTED = 10_000
@@ -36,6 +36,8 @@ def search(request: HttpRequest) -> HttpResponse:
     asked = Asked(request.GET)
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]
     found = queries.search(asked.question(), viewer=viewer)
+    levels, masked = queries.levels_of(found.events)
+    actions.touch(Touched.SEARCH, levels, masked=masked, asked=asked.address(), actor=viewer)
     context: dict[str, Any] = {"asked": asked, "lines": [line(event) for event in found.events], "next": f"?{asked.fixed()}&after={found.more}" if found.more else ""}
     if request.htmx.target == "more":  # type: ignore[attr-defined]
         return show(request, "lake/search_rows.html", context)
@@ -63,32 +65,39 @@ def facets(request: HttpRequest) -> HttpResponse:
 def export(request: HttpRequest) -> HttpResponseBase:
     """Exactly what is asked, as CSV or Parquet, at most ten thousand rows; that it was taken away is on record."""
     asked, viewer = Asked(request.GET), request.viewer  # type: ignore[attr-defined]
+    form, rows = request.GET.get("form", "csv"), taken(asked, viewer)
+    levels, _masked = queries.levels_of(rows)
+    if waits := must_wait(request, "search", asked.fixed(), form=form, levels=levels):
+        return waits
+    actions.touch(Touched.EXPORT, levels, masked=_masked, asked=asked.address(), actor=viewer)
     actions.note_export(asked.address(), actor=viewer)
-    if request.GET.get("form") == "parquet":
-        return as_file(pa.Table.from_pylist(list(_taken(asked, viewer)), schema=TAKEN), "parquet", name="events")
-    answer = StreamingHttpResponse(_csv(asked, viewer), content_type="text/csv; charset=utf-8")
+    if form == "parquet":
+        return as_file(pa.Table.from_pylist(rows, schema=TAKEN), "parquet", name="events")
+    answer = StreamingHttpResponse(_csv(rows), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="events-{clock.now():%Y%m%d-%H%M%S}.csv"'
     return answer
 
 
-def _taken(asked: Asked, viewer: Viewer) -> Iterator[dict[str, Any]]:
-    more, count = "", 0
-    while count < EXPORTED:
+def taken(asked: Asked, viewer: Viewer) -> list[dict[str, Any]]:
+    """What is asked, as it may leave."""
+    more, rows = "", list[dict[str, Any]]()
+    while len(rows) < EXPORTED:
         found = queries.search(asked.question(after=more, limit=500), viewer=viewer)
-        yield from queries.left(found.events, To.EXPORT, viewer)
-        count, more = count + len(found.events), found.more
+        rows += queries.left(found.events, To.EXPORT, viewer)
+        more = found.more
         if not more:
-            return
+            break
+    return rows
 
 
-def _csv(asked: Asked, viewer: Viewer) -> Iterator[str]:
+def _csv(rows: list[dict[str, Any]]) -> Iterator[str]:
     class Line:
         def write(self, text: str) -> str:
             return text
 
     writer, first = csv.writer(Line()), True
     yield "\ufeff"
-    for event in _taken(asked, viewer):
+    for event in rows:
         if first:
             yield writer.writerow([title(name) for name in event if name != "masked"])
         first = False

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 
-from lianfang.commons.frame.pages import page
+from lianfang.commons.frame.pages import page, show
 from lianfang.engines.masking import To
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid
+from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import actions, queries
+from lianfang.rooms.lake.types import Touched
 
 TAKEN = 100_000
 TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
@@ -27,10 +31,31 @@ TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.pa
 def sql_export(request: HttpRequest) -> HttpResponse:
     """The answer to one SELECT, at most 100,000 rows. What cannot be asked is not on record, what was taken is."""
     viewer, text, form = request.viewer, request.POST.get("sql", ""), request.POST.get("form", "csv")  # type: ignore[attr-defined]
-    table = queries.sql_table(text, viewer=viewer, limit=TAKEN, as_of=clock.parse(request.POST["as_of"]) if request.POST.get("as_of") else None, to=To.EXPORT)
-    answer = as_file(table.slice(0, TAKEN), form, name="answer")
+    as_of = clock.parse(request.POST["as_of"]) if request.POST.get("as_of") else None
+    table, levels = answered(text, viewer=viewer, as_of=as_of)
+    answer = as_file(table, form, name="answer")
+    if waits := must_wait(request, "sql", text, form=form, levels=levels):
+        return waits
+    actions.touch(Touched.EXPORT, levels, asked=text, actor=viewer)
     actions.note_export(f"SQL → {form}: {text}", actor=viewer)
     return answer
+
+
+def answered(text: str, *, viewer: Viewer, as_of: datetime | None = None) -> tuple[pa.Table, dict[int, int]]:
+    """The answer to one SELECT as it may leave, and its rows by level."""
+    table = queries.sql_table(text, viewer=viewer, limit=TAKEN, as_of=as_of, to=To.EXPORT)
+    level = queries.sql_level(text, table, viewer=viewer, limit=TAKEN, as_of=as_of, to=To.EXPORT)
+    return table.slice(0, TAKEN), {level: min(table.num_rows, TAKEN)}
+
+
+def must_wait(request: HttpRequest, kind: str, asked: str, *, form: str, levels: dict[int, int]) -> HttpResponse | None:
+    """The page on which to ask a second person, where this viewer may not take these levels away alone; otherwise nothing."""
+    viewer = request.viewer  # type: ignore[attr-defined]
+    level = max((level for level, rows in levels.items() if rows), default=0)
+    if level < queries.approving(viewer):
+        return None
+    actions.note_waiting(Touched.EXPORT, levels, asked=asked, actor=viewer)
+    return show(request, "lake/export_ask.html", {"kind": kind, "asked": asked, "form": form, "level": level, "rows": sum(levels.values())}, status=403, title=gettext("This needs approval"))
 
 
 def as_file(table: pa.Table, form: str, *, name: str) -> HttpResponse:

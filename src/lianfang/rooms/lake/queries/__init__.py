@@ -9,13 +9,14 @@ from lianfang.rooms.lake.queries.masking import preview, tried
 from lianfang.rooms.lake.queries.matching import seen
 from lianfang.rooms.lake.queries.measuring import coverage, freshness, measured
 from lianfang.rooms.lake.queries.places import raced
+from lianfang.rooms.lake.queries.protection import approving, levels_of, measures, readers, shipped_measures
 from lianfang.rooms.lake.queries.rejects import reject_groups, reject_ref, rejects, whole_rejects
 from lianfang.rooms.lake.queries.scope import Veil, masked, veil
-from lianfang.rooms.lake.queries.searching import LISTED, OPERATORS, event, events, histogram, search, sql, sql_table, top
+from lianfang.rooms.lake.queries.searching import LISTED, OPERATORS, event, events, histogram, search, sql, sql_level, sql_table, top
 from lianfang.rooms.lake.queries.shielding import MARK as SEALED
 
 __all__ = [
-    "LISTED", "OPERATORS", "OWN", "SEALED", "Veil", "backlog", "catalogue", "certificate", "compiled", "coverage", "event", "events", "freshness", "gauges", "has_sample", "histogram", "knows_template",
-    "lag", "last_hour", "left", "left_counts", "mapping_text", "masked", "may_read_samples", "measured", "overview", "owners", "preview", "raced", "rate_now", "reject_groups", "reject_ref", "rejects", "search", "seen",
-    "shipped", "source_names", "sql", "sql_on", "sql_table", "suggestions", "table_story", "template_choices", "top", "tried", "veil", "whole_rejects", "zones",
+    "LISTED", "OPERATORS", "OWN", "SEALED", "Veil", "approving", "backlog", "catalogue", "certificate", "compiled", "coverage", "event", "events", "freshness", "gauges", "has_sample", "histogram", "knows_template",
+    "lag", "last_hour", "left", "left_counts", "levels_of", "mapping_text", "masked", "may_read_samples", "measured", "measures", "overview", "owners", "preview", "raced", "rate_now", "readers", "reject_groups", "reject_ref", "rejects", "search", "seen",
+    "shipped", "shipped_measures", "source_names", "sql", "sql_level", "sql_on", "sql_table", "suggestions", "table_story", "template_choices", "top", "tried", "veil", "whole_rejects", "zones",
 ]  # fmt: skip

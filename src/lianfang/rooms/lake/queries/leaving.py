@@ -49,9 +49,9 @@ def left_counts(column: str, counts: list[Count], to: To, viewer: Viewer) -> lis
     return [Count(value, count) for value, count in found.items()]
 
 
-def view(viewer: Viewer, to: To | None) -> tuple[str, dict[str, Function]]:
-    """The relation ``events`` for this viewer on the way there, and the functions that it uses."""
-    inner = scope.view(viewer)
+def view(viewer: Viewer, to: To | None, *, below: int = 0) -> tuple[str, dict[str, Function]]:
+    """The relation ``events`` for this viewer on the way there (``below``: without rows of this level and above), and the functions that it uses."""
+    inner = scope.view(viewer, below=below)
     rules = shielding.rules_out(to, viewer) if to else []
     if not rules:
         return inner, {}

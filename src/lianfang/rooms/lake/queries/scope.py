@@ -21,11 +21,11 @@ from django.db.models import Q
 from lianfang.engines import policy
 from lianfang.engines.columns.query import Query
 from lianfang.engines.columns.shape import EVENTS, REJECTS
-from lianfang.engines.schema.events import COLUMNS
+from lianfang.engines.schema.events import COLUMNS, Kind
 from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import Viewer, after
 from lianfang.rooms.lake import models
-from lianfang.rooms.lake.queries import places
+from lianfang.rooms.lake.queries import places, sealing
 from lianfang.rooms.lake.types import Stage
 
 OPEN = frozenset((
@@ -33,6 +33,8 @@ OPEN = frozenset((
     "product", "log_name", "event_code", "host", "rules", "template",
 ))  # fmt: skip
 """Columns that are shown whatever the level: they say that something happened, not what was in it."""
+SEALABLE = frozenset(column.name for column in COLUMNS if column.kind in (Kind.TEXT, Kind.LIST)) - OPEN
+"""Columns whose values may lie sealed: those with content. Numbers, times and what steers the lake stay as they are."""
 MEMORY = os.environ.get("LIANFANG_QUERY_MEMORY", "384MB")
 
 _known: dict[tuple[int, Path, str, str], Query] = {}
@@ -41,10 +43,11 @@ _lock = threading.Lock()
 
 def query(schema: pa.Schema = EVENTS) -> Query:
     """This process's way to ask the event tables (or, with their shape, the rejects)."""
-    place = (os.getpid(), places.root(), places.address(), "rejects" if schema is REJECTS else "events")
+    opener = sealing.opener(SEALABLE) if schema is EVENTS else None
+    place = (os.getpid(), places.root(), places.address(), "rejects" if schema is REJECTS else "opened" if opener else "events")
     with _lock:
         if place not in _known:
-            _known[place] = Query(places.store(), schema=schema, memory=MEMORY)
+            _known[place] = Query(places.store(), schema=schema, memory=MEMORY, opener=opener)
         return _known[place]
 
 
@@ -165,6 +168,7 @@ def masked(name: str, value: Any) -> Any:
     return [] if isinstance(value, list) else None
 
 
-def view(viewer: Viewer) -> str:
-    """The relation ``events`` as this viewer may see it, over ``stored``."""
-    return f"SELECT {', '.join(columns(viewer))} FROM stored WHERE {rows(viewer)}"  # noqa: S608  (columns of ours; paths are digits)
+def view(viewer: Viewer, *, below: int = 0) -> str:
+    """The relation ``events`` as this viewer may see it, over ``stored``; ``below``: without rows of this level and above."""
+    low = f" AND coalesce(level, {int(DataLevel.L4)}) < {int(below)}" if below else ""
+    return f"SELECT {', '.join(columns(viewer))} FROM stored WHERE {rows(viewer)}{low}"  # noqa: S608  (columns of ours; paths are digits)

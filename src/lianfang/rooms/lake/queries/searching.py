@@ -22,9 +22,10 @@ from lianfang.engines.masking import To
 from lianfang.engines.schema.events import BY_NAME, Kind
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid, Missing
+from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import models
-from lianfang.rooms.lake.queries import leaving, scope
+from lianfang.rooms.lake.queries import leaving, scope, sealing
 from lianfang.rooms.lake.types import EVENT_TABLES, Answer, Count, Filter, Found, Histogram, Question
 
 LISTED = (
@@ -130,13 +131,21 @@ def sql(text: str, *, viewer: Viewer, limit: int = 1000, seconds: float = 20.0, 
     return Answer(tuple(table.column_names), tuple(rows[:limit]), len(rows) > limit)
 
 
-def sql_table(text: str, *, viewer: Viewer, limit: int, seconds: float = 20.0, since: datetime | None = None, until: datetime | None = None, as_of: datetime | None = None, to: To | None = None) -> pa.Table:
+def sql_table(text: str, *, viewer: Viewer, limit: int, seconds: float = 20.0, since: datetime | None = None, until: datetime | None = None, as_of: datetime | None = None, to: To | None = None, below: int = 0) -> pa.Table:
     """The same as an Arrow table of at most ``limit`` rows and one."""
     viewer.must("lake.event.view")
     if as_of is not None:
         _must_be_untouched_since(as_of)
-    view, functions = leaving.view(viewer, to)
+    view, functions = leaving.view(viewer, to, below=below)
     return scope.query().guarded(text, bounds=Bounds(EVENT_TABLES, since, until, as_of=as_of), views={"events": view}, functions=functions, limit=limit, seconds=seconds)
+
+
+def sql_level(text: str, answer: pa.Table, *, viewer: Viewer, limit: int, since: datetime | None = None, until: datetime | None = None, as_of: datetime | None = None, to: To | None = None) -> int:
+    """The highest level that an answer says anything of: it is another one without the rows of that level. Level 2 and below are not told apart."""
+    for level in (DataLevel.L4, DataLevel.L3):
+        if viewer.clearance >= level and not answer.equals(sql_table(text, viewer=viewer, limit=limit, since=since, until=until, as_of=as_of, to=to, below=int(level))):
+            return int(level)
+    return int(DataLevel.L2)
 
 
 def _must_be_untouched_since(as_of: datetime) -> None:
@@ -236,6 +245,8 @@ def _forms(word: str) -> list[str]:
 
 def _holds(question: Question) -> Holds:
     """What the rows must hold, for the sieves: values of lists, and words whose only letters of two cases are ASCII."""
+    if sealing.may_be_sealed():
+        return ()  # sieves know sealed values as they lie
     lists = tuple((one.column, (one.value,)) for one in question.filters if one.column in LISTS and one.op == "is")
     return lists + tuple((TEXT, tuple(_forms(word))) for word in _split(question.text) if all(sign.isascii() or sign.lower() == sign.upper() for sign in word))
 

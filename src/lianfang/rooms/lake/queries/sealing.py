@@ -1,0 +1,75 @@
+"""Values that lie sealed in the event tables: sealed on their way in, opened for questions; each column under a key of its own.
+
+In: columns of a batch with their levels; sealed texts. Out: the same sealed; the texts again. AES-SIV: the same value of a column has
+the same seal, so that counts and joins hold; between columns nothing can be compared. The keys come of the node's own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Any
+
+from lianfang.commons.people import queries as people
+from lianfang.engines.columns.query import Opener
+from lianfang.engines.envelope import STEADY, Steady
+from lianfang.engines.policy.masks import HIDDEN
+from lianfang.kernel.errors import Fault, Invalid
+from lianfang.rooms.lake import models
+
+LOOK = 2.0
+_known: list[tuple[float, bool]] = []
+_lock = threading.Lock()
+
+
+def may_be_sealed() -> bool:
+    """Whether values may lie sealed in the tables: from the first switching on, for good."""
+    with _lock:
+        if not _known or _known[0][0] < monotonic():
+            _known[:] = [(monotonic() + LOOK, models.Measure.objects.filter(sealed_once=True).exists())]
+        return _known[0][1]
+
+
+def forget_sealed() -> None:
+    """Look again: after a measure was changed in this process."""
+    with _lock:
+        _known.clear()
+
+
+def opened(name: str, values: Sequence[str | None]) -> list[str | None]:
+    """Values of one column again; what this node cannot open is shown as hidden."""
+    try:
+        steady = Steady.of(people.sealing_key().secret, f"lake column {name}")
+    except Fault:
+        return [HIDDEN if value else value for value in values]
+    memo: dict[str, str] = {}
+    for value in values:
+        if value and value not in memo:
+            try:
+                memo[value] = steady.open(value)
+            except Invalid:
+                memo[value] = HIDDEN
+    return [memo[value] if value else value for value in values]
+
+
+
+def opener(columns: frozenset[str]) -> Opener | None:
+    """How questions open these columns; ``None`` while nothing was ever sealed."""
+    return Opener(columns, STEADY, opened) if may_be_sealed() else None
+
+
+def columns_sealed(columns: Mapping[str, Sequence[Any]], rows: Sequence[int], names: frozenset[str]) -> dict[str, Sequence[Any]]:
+    """Columns of a batch with the content of some rows sealed."""
+    secret, done = people.sealing_key().secret, dict(columns)
+    for name in names & columns.keys():
+        steady, values, memo = Steady.of(secret, f"lake column {name}"), list(columns[name]), dict[str, str]()
+
+        def seal(value: str, steady: Steady = steady, memo: dict[str, str] = memo) -> str:
+            return memo.setdefault(value, memo.get(value) or steady.seal(value))
+
+        for at in rows:
+            value = values[at]
+            values[at] = seal(value) if isinstance(value, str) and value else [seal(one) for one in value] if isinstance(value, list | tuple) else value
+        done[name] = values
+    return done
