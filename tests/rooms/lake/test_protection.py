@@ -136,7 +136,7 @@ def test_after_the_report_tells_who_touched_what_and_is_filtered_and_taken(secre
     assert [(one.verb, one.rows, one.masked, one.outcome) for one in touches] == [("search", 1, 1, Outcome.MASKED), ("export", 1, 0, Outcome.GIVEN)]
     found = other.get("/lake/touches/?by=Member&verb=export").content.decode()
     assert "LIMIT 1" in found
-    lines = other.get("/lake/touches/export/?format=csv&by=Member").content.decode("utf-8-sig").splitlines()
+    lines = other.get("/lake/touches/export/?format=csv&by=Member").getvalue().decode("utf-8-sig").splitlines()
     assert len(lines) == 3
     outside = browser("outsider")
     assert "Member" not in outside.get("/lake/touch-report/").content.decode()

@@ -68,6 +68,11 @@ class Origin:
     sealed: frozenset[int] = frozenset()
     """Levels of events that are stored sealed."""
 
+    @property
+    def guarded(self) -> bool:
+        """Whether what came in may lie nowhere as it came."""
+        return bool(self.rules or self.sealed)
+
 
 @dataclass(slots=True)
 class Tally:
@@ -152,7 +157,7 @@ class Preparer:
         decoded = codecs.decode(origin.codec, part.frames, encoding=origin.encoding, header=origin.header, start=origin.start)
         rejects = [(part.numbers[one.index], part.received[one.index], "decode", one.raw, one.reason, one.todo) for one in decoded.rejects]
         rejects += [(number, received, "open", raw, reason, todo) for number, received, raw, reason, todo in part.faults]
-        if origin.rules:
+        if origin.guarded:
             rejects = [(number, received, stage, self._hidden(raw), _told(origin, reason), todo) for number, received, stage, raw, reason, todo in rejects]
         done.rejects += _rejects(origin, segment, rejects)
         tally.rejects += len(rejects)
@@ -172,10 +177,10 @@ class Preparer:
         held, noted = self.watcher.judge(origin.name, origin.era, rows, mapped, raws=raws, broken=broken, received=latest, strict=bool(origin.template), hold=origin.hold, again=part.again)
         held = {at: why for at, why in held.items() if len(raws[at]) <= MOST_HELD_BYTES}
         if noted.says:
-            done.noted.append(replace(noted, examples=()) if origin.rules else noted)
+            done.noted.append(replace(noted, examples=()) if origin.guarded else noted)
         if held:
             alone = {at: _alone(origin, rows[at], raws[at]) for at in held}
-            done.rejects += [_held(origin, names[at], received[at], self._hidden(alone[at]) if origin.rules else alone[at], why) for at, why in held.items()]
+            done.rejects += [_held(origin, names[at], received[at], self._hidden(alone[at]) if origin.guarded else alone[at], why) for at, why in held.items()]
             done.tallies[origin.name].rejects += len(held)
             fit = [at for at in range(len(rows)) if at not in held]
             rows, raws, received, names = [rows[at] for at in fit], [raws[at] for at in fit], [received[at] for at in fit], [names[at] for at in fit]
