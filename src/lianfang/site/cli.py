@@ -126,7 +126,8 @@ def up(
     node.let_go()
     sys.stdout.flush()
     lianfang = [sys.executable, "-m", "lianfang.site"]
-    parts = {"web": [*lianfang, "web", "--host", host, "--port", str(port)], "ingest": [*lianfang, "ingest"], "worker": [*lianfang, "worker"]}
+    parts = {"web": [*lianfang, "web", "--host", host, "--port", str(port)], "worker": [*lianfang, "worker"]}
+    parts |= {name: [*lianfang, "ingest", "--part", part] for name, part in node.ingest_parts().items()}
     supervisor.become({name: parts[name] for name in node.parts()})
 
 
@@ -172,6 +173,7 @@ def ingest(
     source: Annotated[str, typer.Option(help="Name of the source they belong to; made when missing.")] = "upload",
     zone: Zone = "",
     wait: Annotated[bool, typer.Option(help="Wait until everything is searchable.")] = True,
+    part: Annotated[str, typer.Option(help="Which of several ingest processes this is: 2/4. All of a node name the same number.")] = "1/1",
     as_json: AsJson = False,
 ) -> None:
     """Read logs from PATHS into the lake; without PATHS, run the ingest process (receive, examine, store)."""
@@ -179,7 +181,8 @@ def ingest(
     from lianfang.rooms.lake import actions as lake
 
     if not paths:
-        _until_stopped(lake.ingest)
+        own = lake.Part.parse(part)
+        _until_stopped(lambda stop: lake.ingest(stop, part=own))
         return
     absent = [str(path) for path in paths if not path.exists()]
     if absent:

@@ -1,8 +1,8 @@
 # ruff: noqa: E402  (Django must be up before its models are imported)
 """Parts of a node that tests start as real processes, to kill them: ``python -m tests.rooms.lake.mortal <role> …``.
 
-Roles: ``init`` makes a node; ``receive`` takes numbered lines in for ever and prints each number once it is safe;
-``ingest`` is the ingest process; ``verify`` stores what is left and prints what the tables hold, as JSON.
+Roles: ``init`` makes a node; ``kafka`` gives it a topic to read; ``receive`` takes numbered lines in for ever and prints each number once it is safe;
+``ingest`` is the ingest process, or one of several; ``verify`` stores what is left and prints what the tables hold, as JSON.
 """
 
 import json
@@ -25,6 +25,7 @@ from lianfang.engines.columns.query import Bounds
 from lianfang.engines.columns.shape import REJECTS
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.lake import actions, declare, models
+from lianfang.rooms.lake.adapters import kafka as kafka_
 from lianfang.rooms.lake.queries import scope
 from lianfang.rooms.lake.types import EVENT_TABLES, REJECT_TABLE, Busy
 
@@ -63,22 +64,28 @@ def receive(worker: str):
         time.sleep(0.004)
 
 
-def ingest():
+def kafka(brokers: str, topic: str):
+    """A source that reads a topic."""
+    actions.create_source("bus", kind="kafka", codec="json", address=brokers, table=topic, actor=SYSTEM)
+
+
+def ingest(part: str = "1/1"):
     declare.examiner("witness", Witness)
+    kafka_.SESSION = 6000  # the least that brokers allow: a killed member's partitions are soon another's
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     print("up", flush=True)
-    actions.ingest(stop)
+    actions.ingest(stop, part=actions.Part.parse(part))
 
 
-def verify():
+def verify(name: str = "edr"):
     declare.examiner("witness", Witness)
     actions.drain()
     rows = scope.query().rows("SELECT json_extract_string(raw, '$.who') AS who, json_extract_string(raw, '$.n')::INT AS n, len(rules) AS hits FROM stored", bounds=Bounds(EVENT_TABLES))
     rejects = scope.query(REJECTS).rows("SELECT decode(raw) AS raw FROM stored", bounds=Bounds((REJECT_TABLE,)))
-    source = models.Source.objects.get(name="edr")
+    source = models.Source.objects.get(name=name)
     print(json.dumps({"events": [(row["who"], row["n"], row["hits"]) for row in rows], "rejects": [row["raw"] for row in rejects], "counted": source.events, "counted_rejects": source.rejects}))
 
 
 if __name__ == "__main__":
-    {"init": init, "receive": receive, "ingest": ingest, "verify": verify}[sys.argv[1]](*sys.argv[2:])
+    {"init": init, "kafka": kafka, "receive": receive, "ingest": ingest, "verify": verify}[sys.argv[1]](*sys.argv[2:])

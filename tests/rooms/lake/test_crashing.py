@@ -120,8 +120,8 @@ def mortal(home: Path, *role: str, **options) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-m", "tests.rooms.lake.mortal", *role], env=environment, stdout=subprocess.PIPE, text=True, cwd=HERE, **options)
 
 
-def storm(home: Path, *, kills: int, seed: int) -> None:
-    """Two receivers and the ingest process, killed again and again at moments nobody chose; then nothing is missing or double."""
+def storm(home: Path, *, kills: int, seed: int, parts: int = 1) -> None:
+    """Two receivers and the ingest process (or several that share the work), killed again and again at moments nobody chose; then nothing is missing or double."""
     chance = random.Random(seed)
     assert mortal(home, "init").wait() == 0
     said: Counter[str] = Counter()
@@ -130,22 +130,23 @@ def storm(home: Path, *, kills: int, seed: int) -> None:
 
     def start(name: str) -> None:
         generation[name] += 1
-        procs[name] = mortal(home, "ingest") if name == "ingest" else mortal(home, "receive", f"{name}{generation[name]}")
+        procs[name] = mortal(home, "ingest", f"{name[6:]}/{parts}") if name in ingests else mortal(home, "receive", f"{name}{generation[name]}")
 
     def kill(name: str) -> None:
         procs[name].send_signal(signal.SIGKILL)
         lines = procs[name].stdout.read().split()
         procs[name].wait()
-        if name != "ingest" and lines:
+        if name not in ingests and lines:
             said[f"{name}{generation[name]}"] = int(lines[-1]) + 1
 
-    for name in ("a", "b", "ingest"):
+    ingests = [f"ingest{number}" for number in range(1, parts + 1)]
+    for name in ("a", "b", *ingests):
         start(name)
     for proc in procs.values():
         assert proc.stdout.readline(), "a part did not come up"
     for _ in range(kills):
         time.sleep(chance.uniform(0.9, 2.2))
-        victim = chance.choice(["ingest", "ingest", "a", "b"])
+        victim = chance.choice([*ingests, *ingests, "a", "b"] if parts == 1 else [*ingests, "a", "b"])
         kill(victim)
         start(victim)
     for name in procs:
@@ -173,6 +174,10 @@ def _compare(said: Counter, held: dict) -> None:
 
 def test_killed_at_many_moments_nothing_is_lost_or_doubled(tmp_path):
     storm(tmp_path, kills=6, seed=20261120)
+
+
+def test_several_ingest_processes_killed_at_many_moments_lose_and_double_nothing(tmp_path):
+    storm(tmp_path, kills=4, seed=20261121, parts=2)
 
 
 @pytest.mark.slow

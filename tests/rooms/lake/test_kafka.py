@@ -1,5 +1,6 @@
 """Kafka as a source: on librdkafka's own mock cluster, and on a real broker in ``make test-all``."""
 
+import contextlib
 import json
 import os
 import time
@@ -7,6 +8,7 @@ import time
 import pytest
 from tests.patience import wait_for
 from tests.rooms.lake.conftest import doors, sysmon
+from tests.rooms.lake.test_crashing import mortal
 
 from lianfang.rooms.lake import actions, models
 from lianfang.rooms.lake.actions import listening, receiving
@@ -22,12 +24,23 @@ class Cluster:
     """Brokers, and a producer to fill their topics."""
 
     def __init__(self, brokers=""):
+        self.mock = not brokers
         self._producer = confluent.Producer({"bootstrap.servers": brokers} if brokers else {"bootstrap.servers": "mock:1", "test.mock.num.brokers": 1, "log_level": 0})
         self.brokers = brokers or ",".join(f"{one.host}:{one.port}" for one in self._producer.list_topics(timeout=10).brokers.values())
 
-    def send(self, topic, numbers, partition=0):
+    def make(self, topic, partitions):
+        """A topic with so many partitions."""
+        from confluent_kafka.admin import AdminClient, NewTopic
+
+        admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
+        (done,) = admin.create_topics([NewTopic(topic, partitions, 1)], request_timeout=60).values()
+        with contextlib.suppress(confluent.KafkaException) if self.mock else contextlib.nullcontext():  # the mock makes topics of four by itself
+            done.result(60)
+        wait_for(lambda: len(self._producer.list_topics(topic, timeout=10).topics[topic].partitions) == partitions, BROKER)
+
+    def send(self, topic, numbers, partition=0, make=sysmon):
         for n in numbers:
-            self._producer.produce(topic, json.dumps(sysmon(n)).encode(), partition=partition)
+            self._producer.produce(topic, json.dumps(make(n)).encode(), partition=partition)
         assert self._producer.flush(20) == 0
 
 
@@ -96,6 +109,49 @@ def test_a_crash_around_the_receiving_loses_and_doubles_nothing(topic, viewers, 
         wait_for(lambda: models.Position.objects.get().pending.get("end") == 30, 60)
         wait_for(lambda: models.Source.objects.get(pk=row.pk).behind == 0, BROKER)
     assert stored() == 30
+
+
+def test_several_ingest_processes_share_the_partitions_and_a_killed_one_loses_and_doubles_nothing(cluster, topic, tmp_path):
+    """Members of one group read four partitions while one after the other is killed; each message is stored once."""
+    victims = (2,) if cluster.mock else (2, 3, 1)
+    of = max(2, len(victims))
+    assert mortal(tmp_path, "init").wait(60) == 0
+    cluster.make(topic, 4)
+    assert mortal(tmp_path, "kafka", cluster.brokers, topic).wait(60) == 0
+    members = {number: mortal(tmp_path, "ingest", f"{number}/{of}") for number in range(1, of + 1)}
+    for member in members.values():
+        assert member.stdout.readline() == "up\n"
+    sent = 0
+    for victim in victims:
+        for partition in range(4):
+            cluster.send(topic, range(sent, sent + 50), partition, make=numbered)
+            sent += 50
+        wait_for(lambda: committed(cluster, topic) > sent - 200, 60)  # while the others are at work
+        members[victim].kill()
+        members[victim].wait()
+        members[victim] = mortal(tmp_path, "ingest", f"{victim}/{of}")
+    wait_for(lambda: committed(cluster, topic) == sent, 90)
+    for member in members.values():
+        member.terminate()
+        member.wait(60)
+    check = mortal(tmp_path, "verify", "bus")
+    held = json.loads(check.communicate(timeout=120)[0])
+    assert sorted(n for _, n, _ in held["events"]) == list(range(sent))
+    assert held["rejects"] == []
+    assert held["counted"] == sent
+
+
+def numbered(n):
+    return {"n": n, "who": "bus", "Channel": "Security", "EventID": 4624, "Computer": f"h{n % 9}"}
+
+
+def committed(cluster, topic):
+    """How many messages the group says are safe."""
+    asker = confluent.Consumer({"bootstrap.servers": cluster.brokers, "group.id": "lianfang-bus", "log_level": 0})
+    try:
+        return sum(max(0, one.offset) for one in asker.committed([confluent.TopicPartition(topic, number) for number in range(4)], timeout=10))
+    finally:
+        asker.close()
 
 
 def test_a_broker_that_is_away_is_told_and_found_again(topic, viewers, monkeypatch):

@@ -1,4 +1,4 @@
-"""The event store: one Delta table per class family, partitioned by day, written by one process, read by many.
+"""The event store: one Delta table per class family, partitioned by day, appended to by one process or several, read by many.
 
 In: Arrow tables and the positions of their origin (``transactions``). Out: lists of files that a question can touch.
 A commit either happens wholly or not at all; ``committed`` tells how far an origin has come, so that a replay after a
@@ -7,8 +7,11 @@ crash knows what is already there.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -64,7 +67,7 @@ class EventStore:
     """All event tables below one folder, each with its versions of the last ``history`` hours.
 
     With a ``bucket`` the tables lie there, and the folder holds copies of their files (``copies`` bytes) and what is derived from
-    them. Safe for threads; one process at a time may write (the caller sees to it).
+    them. Safe for threads. Processes may append side by side, each with origins of its own; one at a time may join, vacuum and change.
     """
 
     def __init__(self, root: Path, *, history: int = 1, bucket: Bucket | None = None, copies: int = COPIES):
@@ -78,7 +81,7 @@ class EventStore:
 
     def append(self, name: str, events: pa.Table, *, transactions: Mapping[str, int]) -> int:
         """Add rows in one commit that also notes how far each origin has come; returns the table's new version."""
-        with self._writing:
+        with self._writing, self._turn(fcntl.LOCK_SH):
             opened = self._table(name, events.schema)
             note = CommitProperties(app_transactions=[Transaction(origin, position) for origin, position in transactions.items()])
             merge = "merge" if opened.differs(events.schema) else None
@@ -135,7 +138,7 @@ class EventStore:
         return self._change(name, column, equal("x", value).removeprefix("x = "), f"({where}) AND ({column} IS NULL OR {column} = '')")
 
     def _change(self, name: str, column: str, expression: str, predicate: str) -> int:
-        with self._writing:
+        with self._writing, self._turn(fcntl.LOCK_EX):
             opened = self._existing(name)
             if opened is None or not column.isidentifier():
                 return 0
@@ -145,7 +148,7 @@ class EventStore:
 
     def erase(self, name: str, predicate: str) -> int:
         """Delete the rows that ``predicate`` (SQL; build values with ``equal``) names; returns how many. Rewrites files: rare."""
-        with self._writing:
+        with self._writing, self._turn(fcntl.LOCK_EX):
             opened = self._existing(name)
             if opened is None:
                 return 0
@@ -220,6 +223,17 @@ class EventStore:
             self._open.clear()
 
     # ---- inside ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _turn(self, how: int) -> Iterator[None]:
+        """Processes of this machine append side by side; who changes rows has the tables alone, as a change fails when rows come meanwhile."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        fd = os.open(self.root / "changing.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(fd, how)
+            yield
+        finally:
+            os.close(fd)
 
     def _existing(self, name: str) -> _Open | None:
         with self._lock:

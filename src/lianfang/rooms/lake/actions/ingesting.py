@@ -1,4 +1,4 @@
-"""The ingest process: listens, watches folders, and carries the spool into the event tables. One per node (or shard).
+"""The ingest process: listens, watches folders, and carries the spool into the event tables. One per node, or several that share.
 
 In: sealed segments of every writer. Out: stored events, seconds after receipt. Two threads share the work: one prepares
 the next segments while the other stores the last (Parquet is written outside Python's lock). A third compacts, forgets
@@ -14,7 +14,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
@@ -41,31 +41,78 @@ FLUSH_BYTES = 4 << 20
 IN_MEMORY = 2
 """Commits in memory at once: one that is prepared and one that is stored."""
 MEMO_BYTES = 32 << 20
+MOST_PARTS = 64
 LOOK = 0.05
 SOURCES_EVERY = 2.0
 RECOVER_EVERY = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which of the node's ingest processes this is. Each carries the slots of the spool whose number falls to it, whoever wrote there; the
+    first one also has the doors that only one can have open, and looks after the tables."""
+
+    number: int = 1
+    of: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.of <= MOST_PARTS:
+            raise Invalid(f"There is no part {self.number} of {self.of}", todo=f"Write 1/4 to 4/4 for four processes; at most {MOST_PARTS}.")
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """``2/4`` → the second of four; raises ``Invalid``."""
+        number, _, of = text.partition("/")
+        if not (number.isascii() and number.isdigit() and of.isascii() and of.isdigit()):
+            raise Invalid(f"“{text[:20]}” names no part of the work", todo="Write 2/4 for the second of four processes.")
+        return cls(int(number[:9]), int(of[:9]))
+
+    def has(self, segment: Segment) -> bool:
+        """Whether a segment is carried by this part: one slot, one carrier, so that its position in the tables only grows."""
+        return int(segment.worker[1:]) % self.of == self.number - 1
+
+
+ALONE = Part()
+
+
 @contextmanager
-def writing() -> Iterator[None]:
-    """Be the only writer of the event tables; raises ``Conflict`` while another process is."""
+def writing(part: Part = ALONE) -> Iterator[None]:
+    """Be the only writer of the event tables, or this part of the writers; raises ``Conflict`` while another process is, or while
+    the work is shared among another number of processes."""
     places.root().mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd = os.open(places.root() / "writer.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    held: list[int] = []
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held.append(_locked("writer.lock", fcntl.LOCK_EX if part == ALONE else fcntl.LOCK_SH))
+        if part != ALONE:
+            held.append(_locked(f"writers-of-{part.of}.lock", fcntl.LOCK_SH))
+            for path in places.root().glob("writers-of-*.lock"):
+                if path.name != f"writers-of-{part.of}.lock":
+                    os.close(_locked(path.name, fcntl.LOCK_EX))
+            held.append(_locked(f"writer-{part.number}.lock", fcntl.LOCK_EX))
         yield
     except BlockingIOError as error:
-        raise Conflict("Another process stores events already", why="The event tables have one writer.", todo="Leave it running, or stop it first.", retry=True) from error
+        raise Conflict("Another process stores events already", why="The event tables have one writer, or as many as share the work by the same number.", todo="Leave it running, or stop it first.", retry=True) from error
     finally:
+        for fd in reversed(held):
+            os.close(fd)
+
+
+def _locked(name: str, how: int) -> int:
+    fd = os.open(places.root() / name, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
+    except BlockingIOError:
         os.close(fd)
+        raise
+    return fd
 
 
-def ingest(stop: threading.Event) -> None:
+def ingest(stop: threading.Event, *, part: Part = ALONE) -> None:
     """Run until ``stop`` is set: listen, watch, store, keep. What is in hand then is finished first."""
-    with writing():
+    with writing(part):
         _be_lean()
-        line = Line()
-        with listening.open_doors(stop), keeping.caretaker(line.storer.store, stop):
+        line = Line(part)
+        with listening.open_doors(stop, first=part.number == 1), keeping.caretaker(line.storer.store, stop) if part.number == 1 else nullcontext():
             line.run(stop)
 
 
@@ -142,7 +189,8 @@ class Line:
     with the tables asked anew what they hold.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, part: Part = ALONE) -> None:
+        self.part = part
         self.examiners = {name: factory() for name, factory in declare.examiners().items()}
         self.storer = Storer(examiners=self.examiners)
         self.preparer = Preparer(templates=Templates.load(settings.CONTENT / "mappings", cache_bytes=MEMO_BYTES), examiners=self.examiners, origin=_Sources().origin, is_new=self._is_new, zone=models.default_zone(), unseal=receiving.unseal, hide=receiving.hide)
@@ -203,7 +251,7 @@ class Line:
         """Waiting segments; what a crash left half stored comes first, so that of two with the same client's number the same one wins again."""
         found = []
         for segment in spool.sealed(receiving.root()):
-            if segment in self._in_hand:
+            if segment in self._in_hand or not self.part.has(segment):
                 continue
             if self.storer.is_over(segment):
                 self.storer.remove(segment)
@@ -252,8 +300,15 @@ class Line:
             log.exception("storing failed; the segments stay in the spool and are tried again")
             self._round += 1
 
-    def _is_new(self, source: str, key: str) -> bool:
-        return (source, key) not in self._keys and not models.Receipt.objects.filter(source=source, key=key).exists()
+    def _is_new(self, source: str, key: str, segment: Segment) -> bool:
+        """Whether a client's number is not stored yet. Among several processes the first to see it claims it for its segment, which is
+        durable: whatever happens, that one will be stored."""
+        if (source, key) in self._keys:
+            return False
+        if self.part == ALONE:
+            return not models.Receipt.objects.filter(source=source, key=key).exclude(segment=segment.name).exists()
+        receipt, _ = models.Receipt.objects.get_or_create(source=source, key=key, defaults={"segment": segment.name})
+        return bool(receipt.segment == segment.name)
 
     def _recover(self) -> None:
         if monotonic() - self._recovered > RECOVER_EVERY:

@@ -32,6 +32,7 @@ from lianfang.rooms.lake.types import Busy, Kind, Stage, lines_of
 log = logging.getLogger(__name__)
 
 LISTENING = (Kind.SYSLOG_UDP, Kind.SYSLOG_TCP, Kind.SYSLOG_TLS, Kind.FOLDER, Kind.KAFKA, Kind.DATABASE, Kind.POLL)
+SHARED = (Kind.KAFKA,)
 BESIDE = ("note", "template", "zone", "silent_after", "hold")
 """What of a source its door does not depend on."""
 READ = ("codec", "encoding", "header", "start")
@@ -58,9 +59,10 @@ class _Standing:
 
 
 @contextmanager
-def open_doors(stop: threading.Event) -> Iterator[None]:
-    """Keep the doors that the sources want, for the length of a ``with`` block."""
-    thread = threading.Thread(target=_keep, args=(stop,), name="lake-doors")
+def open_doors(stop: threading.Event, *, first: bool = True) -> Iterator[None]:
+    """Keep the doors that the sources want, for the length of a ``with`` block. Of several processes only the ``first`` has ports,
+    folders and what is asked; the members of a Kafka group share its partitions by themselves."""
+    thread = threading.Thread(target=_keep, args=(stop, LISTENING if first else SHARED), name="lake-doors")
     thread.start()
     try:
         yield
@@ -70,12 +72,12 @@ def open_doors(stop: threading.Event) -> Iterator[None]:
         receiving.seal()
 
 
-def _keep(stop: threading.Event) -> None:
+def _keep(stop: threading.Event, kinds: Sequence[Kind]) -> None:
     standing: dict[str, _Standing] = {}
     while not stop.is_set():
         try:
             close_old_connections()
-            _arrange(standing)
+            _arrange(standing, kinds)
         except Exception:
             log.exception("arranging the doors failed; it is tried again")
         stop.wait(LOOK)
@@ -84,9 +86,9 @@ def _keep(stop: threading.Event) -> None:
     connections.close_all()
 
 
-def _arrange(standing: dict[str, _Standing]) -> None:
+def _arrange(standing: dict[str, _Standing], kinds: Sequence[Kind] = LISTENING) -> None:
     """Close what is no longer wanted, open what is newly wanted, tell what was dropped."""
-    rows = {row.name: row for row in models.Source.objects.filter(kind__in=LISTENING, stage=Stage.ACTIVE)}
+    rows = {row.name: row for row in models.Source.objects.filter(kind__in=kinds, stage=Stage.ACTIVE)}
     for name, one in list(standing.items()):
         _tell_dropped(name, one)
         if name not in rows or _wanted(rows[name]) != one.wanted:

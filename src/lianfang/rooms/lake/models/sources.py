@@ -111,11 +111,15 @@ class Concluded(models.Model):
 
 
 class Receipt(models.Model):
-    """A client's own number of something that was stored; the same number from the same source is not stored again."""
+    """A client's own number of something that was stored; the same number from the same source is not stored again.
+
+    ``segment``: among several ingest processes a number is claimed for the segment that was seen first, before it is stored.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     source = models.CharField(max_length=60)
     key = models.CharField(max_length=120)
+    segment = models.CharField(max_length=40, blank=True, default="")
     created = models.DateTimeField(default=clock.now, db_index=True)
 
     class Meta:
