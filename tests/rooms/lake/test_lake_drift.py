@@ -142,3 +142,17 @@ def test_silence_is_told_by_the_same_bell_to_who_looks_after_the_source_and_to_n
         assert "gate</a> has fallen silent" in me.get("/lake/bell/").content.decode()
         client.force_login(users.outsider, backend="django.contrib.auth.backends.ModelBackend")
         assert client.get("/lake/bell/").status_code == 204
+
+
+def test_machines_learn_of_drifts_and_decide_on_them_within_their_scope(me, feed, users, client):  # noqa: F811
+    feed([line(n, src="client_address") for n in range(150, 190)])
+    (one,) = me.get("/api/lake/drifts/?source=gate").json()
+    assert (one["course"], one["held"], one["changes"][0]["name"], one["changes"][0]["lost"], one["changes"][0]["fresh"]) == ("open", 40, "src_ip", ["src"], ["client_address"])
+    client.force_login(users.outsider, backend="django.contrib.auth.backends.ModelBackend")
+    assert client.get("/api/lake/drifts/").json() == []
+    assert client.post("/api/lake/drifts/gate", json.dumps({"do": "accept"}), content_type="application/json").status_code == 404
+    client.force_login(users.member, backend="django.contrib.auth.backends.ModelBackend")
+    assert me.post("/api/lake/drifts/gate", json.dumps({"do": "accept"}), content_type="application/json").json() == {"frames": 40}
+    actions.drain()
+    assert codes(me) == list(range(190))
+    assert me.get("/api/lake/drifts/").json()[0]["course"] == "accepted"

@@ -192,6 +192,26 @@ def export_mapping(request: HttpRequest, name: str) -> dict[str, str]:
     return {"name": name, "yaml": text if queries.may_read_samples(viewer) else text.partition("\ntests:")[0] + "\n"}
 
 
+@router.get("/drifts/", summary="Sources that write otherwise than usual, and how it ended", operation_id="lake_drifts", tags=["lake.source"])
+def drifts(request: HttpRequest, source: str = "") -> list[dict[str, Any]]:
+    """Newest first, at most 100. ``changes``: what changed, with shares before and now (0 to 1) and the fields that are gone and new."""
+    viewer = request.viewer  # type: ignore[attr-defined]
+    viewer.must("lake.source.view")
+    return queries.drifts(viewer=viewer, source=source)
+
+
+class Decided(Schema):
+    """What is to be done about a drift: ``accept`` the new form as usual, or only ``release`` what was held back through again."""
+
+    do: Literal["accept", "release"]
+
+
+@router.post("/drifts/{source}", summary="Accept a drift, or send what was held back through again", operation_id="lake_drift_decide", tags=["lake.source"])
+def decide(request: HttpRequest, source: str, data: Decided) -> dict[str, int]:
+    """``frames``: how many records go through again; what still does not fit is held back again."""
+    return {"frames": actions.decide_drift(source, data.do, actor=request.viewer)}  # type: ignore[attr-defined]
+
+
 class Again(Schema):
     """Rejects of one kind, as the list of rejects names it."""
 

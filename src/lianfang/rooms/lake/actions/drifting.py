@@ -22,12 +22,12 @@ from lianfang.engines.connect import drift
 from lianfang.engines.connect.drift import Change, Usual, Window
 from lianfang.engines.connect.mapping import Mapped
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Conflict, Invalid
+from lianfang.kernel.errors import Conflict, Invalid, Missing
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.lake import models, queries
 from lianfang.rooms.lake.actions import noticing, rejects
 from lianfang.rooms.lake.models import Course
-from lianfang.rooms.lake.types import HELD, SourceDrifted
+from lianfang.rooms.lake.types import HELD, NOT_HERE, SourceDrifted
 
 RUNNING = (Course.OPEN, Course.MENDING)
 EVERY = 5.0
@@ -196,10 +196,21 @@ def accept_drift(row: models.Source, *, actor: Viewer) -> int:
     return release(row, since=going.since, actor=actor)
 
 
+def decide_drift(source: str, what: str, *, actor: Viewer) -> int:
+    """``accept`` or ``release`` by the source's name; raises ``Missing`` outside the actor's scope."""
+    row = models.Source.objects.seen_by(actor).filter(name=source).first()
+    if row is None:
+        raise Missing(NOT_HERE, why="It does not exist, or it lies outside your scope.", todo="Check the name.")
+    if what == "accept":
+        return accept_drift(row, actor=actor)
+    going = row.drifts.filter(course__in=RUNNING).first()
+    return release(row, since=going.since if going else clock.now(), actor=actor)
+
+
 def release(row: models.Source, *, since: datetime, actor: Viewer) -> int:
     """Send what was held back, and what could not be read since, through again; returns how many records. Each is an event once."""
     if not actor.may("lake.reject.replay"):
-        return 0
+        return 0  # what was held back stays listed, for somebody who may
     count = 0
     for group in queries.reject_groups(viewer=actor, source=row.name):
         if group.stage == HELD or group.last >= since:

@@ -133,8 +133,7 @@ def mend(request: HttpRequest, pk: Any) -> HttpResponse:
     if verb == "mend":
         trial = actions.open_trial(actions.content_of(row, actor=viewer), actor=viewer, name=row.name, source=row.name, setup=wizard.setup_from(row, viewer))
         return HttpResponseRedirect(reverse("lake:trial", kwargs={"pk": trial.pk}))
-    since = min([one.since for one in row.drifts.filter(ended=None)] or [clock.now()])
-    count = actions.accept_drift(row, actor=viewer) if verb == "accept" else actions.release(row, since=since, actor=viewer)
+    count = actions.decide_drift(row.name, "accept" if verb == "accept" else "release", actor=viewer)
     messages.success(request, ngettext("%d record goes through again. If it fails again, it is listed anew.", "%d records go through again. What fails again is listed anew.", count) % count)
     return back
 
