@@ -5,7 +5,7 @@ from lianfang.kernel import lazy
 __getattr__, __all__ = lazy.door(
     __name__,
     {
-        "drifting": "accept_drift content_of decide_drift release",
+        "drifting": "accept_drift content_of decide_drift release_held",
         "files": "ingest_path",
         "noticing": "forget_notices hear",
         "grading": "accept_grade change_grade grade start_grading start_table",

@@ -193,7 +193,7 @@ def accept_drift(row: models.Source, *, actor: Viewer) -> int:
             kept.save(update_fields=("value",))
         _end(row, going, Course.ACCEPTED, actor)
         models.Source.objects.filter(pk=row.pk).update(era=F("era") + 1)
-    return release(row, since=going.since, actor=actor)
+    return release_held(row, since=going.since, actor=actor)
 
 
 def decide_drift(source: str, what: str, *, actor: Viewer) -> int:
@@ -204,10 +204,10 @@ def decide_drift(source: str, what: str, *, actor: Viewer) -> int:
     if what == "accept":
         return accept_drift(row, actor=actor)
     going = row.drifts.filter(course__in=RUNNING).first()
-    return release(row, since=going.since if going else clock.now(), actor=actor)
+    return release_held(row, since=going.since if going else clock.now(), actor=actor)
 
 
-def release(row: models.Source, *, since: datetime, actor: Viewer) -> int:
+def release_held(row: models.Source, *, since: datetime, actor: Viewer) -> int:
     """Send what was held back, and what could not be read since, through again; returns how many records. Each is an event once."""
     if not actor.may("lake.reject.replay"):
         return 0  # what was held back stays listed, for somebody who may

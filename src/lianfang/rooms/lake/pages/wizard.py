@@ -315,7 +315,7 @@ def _go_on(request: HttpRequest, row: models.Trial, chosen: dict[str, Any], view
         source = actions.mend_source(row, setup_of(chosen), actor=viewer, renew="renew" in request.POST)
     except Fault as fault:
         return fault
-    count = actions.release(source, since=row.created, actor=viewer)
+    count = actions.release_held(source, since=row.created, actor=viewer)
     messages.success(request, gettext("From now on %s is read like this.") % source.name + (" " + ngettext("%d record goes through again. If it fails again, it is listed anew.", "%d records go through again. What fails again is listed anew.", count) % count if count else ""))
     return HttpResponseRedirect(reverse("lake:source", kwargs={"pk": source.pk}))
 
