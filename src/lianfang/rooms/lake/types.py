@@ -48,6 +48,26 @@ class Kind(TextChoices):
     SAMPLE = "sample", _("sample stream")
 
 
+class Layer(TextChoices):
+    """Which layer of an organisation's systems a source speaks of."""
+
+    BUSINESS = "business", pgettext_lazy("layer", "business")
+    SYSTEM = "system", pgettext_lazy("layer", "system")
+    NETWORK = "network", pgettext_lazy("layer", "network")
+    SECURITY = "security", pgettext_lazy("layer", "security")
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFigures:
+    """One layer's sources now: their names, how many spoke within a quarter of an hour, events per second, and those that are silent or in trouble."""
+
+    layer: str
+    sources: tuple[str, ...]
+    speaking: int
+    rate: float
+    troubled: tuple[str, ...]
+
+
 class Codec(TextChoices):
     """How the bytes of one log record are read."""
 

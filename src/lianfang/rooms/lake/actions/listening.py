@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 LISTENING = (Kind.SYSLOG_UDP, Kind.SYSLOG_TCP, Kind.SYSLOG_TLS, Kind.FOLDER, Kind.KAFKA, Kind.DATABASE, Kind.POLL)
 SHARED = (Kind.KAFKA,)
-BESIDE = ("note", "template", "zone", "silent_after", "hold")
+BESIDE = ("note", "layer", "template", "zone", "silent_after", "hold")
 """What of a source its door does not depend on."""
 READ = ("codec", "encoding", "header", "start")
 """How a source is read: a folder takes its files apart by it, the other doors leave that to preparing."""

@@ -32,7 +32,7 @@ from lianfang.rooms.lake.adapters.syslog import certificates
 from lianfang.rooms.lake.types import NOT_HERE, Codec, Kind, SourceErased, Stage, zone_of
 
 FIELDS = (
-    "note", "codec", "template", "encoding", "header", "start", "zone", "host", "port", "path", "pattern",
+    "note", "layer", "codec", "template", "encoding", "header", "start", "zone", "host", "port", "path", "pattern",
     "address", "table", "column", "consumer_group", "begin", "user", "login", "tls", "authority", "paging", "items", "next", "parameter", "every", "silent_after", "hold",
 )  # fmt: skip
 READ = ("codec", "encoding", "header", "start", "zone", "template")

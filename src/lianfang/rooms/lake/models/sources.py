@@ -13,7 +13,7 @@ from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid
 from lianfang.kernel.ids import new_id
 from lianfang.kernel.ref import Ref
-from lianfang.rooms.lake.types import Begin, Codec, Kind, Login, Paging, Stage, zone_of
+from lianfang.rooms.lake.types import Begin, Codec, Kind, Layer, Login, Paging, Stage, zone_of
 
 
 def default_zone() -> str:
@@ -38,6 +38,7 @@ class Source(Scoped):
     name = models.CharField(_("name"), max_length=60, unique=True, validators=[RegexValidator(f"^{NAME}$", _("Letters, digits, “_”, “-” and “.”, at most 60."))], help_text=_("Stands in every event; cannot be changed later."))
     note = models.CharField(_("note"), max_length=200, blank=True)
     kind = models.CharField(_("kind"), max_length=12, choices=Kind.choices, default=Kind.HTTP)
+    layer = models.CharField(_("layer"), max_length=10, choices=Layer.choices, blank=True, default="", help_text=_("Which layer of your systems it speaks of; the page of layers counts by it."))
     codec = models.CharField(_("format"), max_length=12, choices=Codec.choices, default=Codec.AUTO)
     template = models.CharField(_("mapping template"), max_length=80, blank=True, help_text=_("Empty: found by itself, record by record."))
     encoding = models.CharField(_("character set"), max_length=12, choices=[("utf-8", "UTF-8"), ("gb18030", "GB 18030 (GBK)")], default="utf-8", help_text=_("Of the bytes that the sender writes."))

@@ -33,7 +33,7 @@ class SourceForm(SheetForm):
 
     class Meta:
         model = models.Source
-        fields = ("name", "kind", *OF_KIND, "note", *READ, "silent_after", "hold")
+        fields = ("name", "kind", *OF_KIND, "layer", "note", *READ, "silent_after", "hold")
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)

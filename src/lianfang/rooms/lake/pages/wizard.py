@@ -103,7 +103,7 @@ class NewSource(ways.SourceForm):
     """A source without what the sample said already."""
 
     class Meta(ways.SourceForm.Meta):
-        fields = ("name", "kind", *ways.OF_KIND, "note", "silent_after", "hold")
+        fields = ("name", "kind", *ways.OF_KIND, "layer", "note", "silent_after", "hold")
 
 
 # ---- what was chosen -------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from lianfang.rooms.lake.queries.cataloguing import table_story
 from lianfang.rooms.lake.queries.drifting import drifts
 from lianfang.rooms.lake.queries.elsewhere import sql_on
-from lianfang.rooms.lake.queries.figures import backlog, catalogue, certificate, gauges, has_sample, lag, last_hour, overview, owners, rate_now, source_names, zones
+from lianfang.rooms.lake.queries.figures import backlog, catalogue, certificate, gauges, has_sample, lag, last_hour, layers, overview, owners, rate_now, source_names, zones
 from lianfang.rooms.lake.queries.leaving import left, left_counts
 from lianfang.rooms.lake.queries.mappings import OWN, compiled, knows_template, mapping_text, may_read_samples, shipped, suggestions, template_choices
 from lianfang.rooms.lake.queries.masking import preview, tried
@@ -18,7 +18,7 @@ from lianfang.rooms.lake.queries.shielding import MARK as SEALED
 
 __all__ = [
     "LISTED", "OPERATORS", "OWN", "SEALED", "Veil", "approving", "backlog", "catalogue", "certificate", "compiled", "coverage", "drifts", "event", "events", "freshness",
-    "gauges", "has_sample", "histogram", "knows_template", "lag", "last_hour", "left", "left_counts", "levels_of", "mapping_text", "masked", "may_read_samples",
+    "gauges", "has_sample", "histogram", "knows_template", "lag", "last_hour", "layers", "left", "left_counts", "levels_of", "mapping_text", "masked", "may_read_samples",
     "measured", "measures", "overview", "owners", "preview", "raced", "rate_now", "readers", "reject_groups", "reject_ref", "rejects", "search", "seen", "shipped",
     "shipped_measures", "source_names", "sql", "sql_level", "sql_on", "sql_table", "suggestions", "table_story", "template_choices", "top", "tried", "veil",
     "whole_rejects", "zones",

@@ -18,7 +18,7 @@ from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import models
 from lianfang.rooms.lake.adapters.syslog import certificates
 from lianfang.rooms.lake.queries import scope, searching
-from lianfang.rooms.lake.types import EVENT_TABLES, Count, Overview, Question, Stage, TableFigures
+from lianfang.rooms.lake.types import EVENT_TABLES, Count, Layer, LayerFigures, Overview, Question, Stage, TableFigures
 
 SILENT = timedelta(minutes=15)
 FRESH = timedelta(seconds=30)
@@ -46,6 +46,18 @@ def overview(*, viewer: Viewer) -> Overview:
     silent = tuple(row.name for row in rows if row.last_seen and now - row.last_seen > SILENT and row.kind not in ("upload", "sample"))
     active = sum(1 for row in rows if row.last_seen and now - row.last_seen <= SILENT)
     return Overview(tuple(map(Count, counted.starts, counted.counts)), counted.total, len(rows), active, silent)
+
+
+def layers(*, viewer: Viewer) -> list[LayerFigures]:
+    """The four layers with the sources in scope, in their order; at the end, under ``""``, those that nobody assigned."""
+    now, rows = clock.now(), list(models.Source.objects.seen_by(viewer).exclude(stage=Stage.ERASING).order_by("name"))
+    found = []
+    for layer in (*Layer.values, ""):
+        own = [row for row in rows if row.layer == layer]
+        troubled = tuple(row.name for row in own if row.trouble or row.silent_since or row.drifting_since)
+        speaking = sum(1 for row in own if row.last_seen and now - row.last_seen <= SILENT)
+        found.append(LayerFigures(layer, tuple(row.name for row in own), speaking, round(sum(map(rate_now, own)), 1), troubled))
+    return found
 
 
 def source_names(*, viewer: Viewer) -> list[str]:
