@@ -151,3 +151,21 @@ def test_a_source_is_told_the_zone_of_its_times(console, node, tmp_path):
 def test_an_account_gets_a_new_password(console, node):
     assert "One-time password for admin" in console("people", "reset-password", "admin").stdout
     console("people", "reset-password", "nobody-here", code=5)
+
+
+def test_a_node_runs_as_many_ingest_processes_as_it_is_told(monkeypatch):
+    from lianfang.kernel.errors import Invalid
+    from lianfang.site import node
+
+    assert node.parts() == ["web", "ingest", "worker"]
+    monkeypatch.setenv("LIANFANG_INGEST", "3")
+    assert node.parts() == ["web", "ingest", "ingest2", "ingest3", "worker"]
+    assert node.ingest_parts() == {"ingest": "1/3", "ingest2": "2/3", "ingest3": "3/3"}
+    for wrong in ("0", "many", "65", ""):
+        monkeypatch.setenv("LIANFANG_INGEST", wrong)
+        with pytest.raises(Invalid, match="LIANFANG_INGEST"):
+            node.parts()
+
+
+def test_a_part_of_the_work_that_is_none_is_refused(console, node):
+    assert "1/4 to 4/4" in console("ingest", "--part", "5/4", code=4).stderr
