@@ -44,7 +44,7 @@ def test_all_four_layers_stand_on_the_page_with_their_sources_and_alarms_in_one_
     fed(node)
     page = client.get("/respond/layers/").content.decode()
     assert [layer for layer in LAYERS if f'data-layer="{layer}"' in page] == list(LAYERS)
-    assert card(page, "business").startswith("business Queue 1 open alarm")
+    assert card(page, "business").startswith("Business Queue 1 open alarm")
     assert "1 source, 1 speaking" in card(page, "security")
     assert "0 open alarms" in card(page, "network")
     queue = page[page.index("Open alarms of all layers") :]
