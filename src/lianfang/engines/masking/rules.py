@@ -23,7 +23,7 @@ from lianfang.kernel.labels import DataLevel
 
 OURS = frozenset(("event_id", "event_day", "time", "received", "source", "territory", "industry", "level", "class_uid", "activity_id", "severity_id", "status_id", "rules", "template"))
 """Columns that the node itself writes or steers by: no rule hides them (the time can be cut to the hour)."""
-KNOWN = frozenset(("name", "zh", "why", "way", "sources", "to", "below", "columns", "fields", "classes", "kinds", "verb", "form", "first", "last", "keep_domain", "domain", "spare", "reversible", "examine", "raw"))
+KNOWN = frozenset(("name", "zh", "why", "zh_why", "way", "sources", "to", "below", "columns", "fields", "classes", "kinds", "verb", "form", "first", "last", "keep_domain", "domain", "spare", "reversible", "examine", "raw"))
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 
 

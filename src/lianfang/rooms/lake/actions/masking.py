@@ -138,4 +138,4 @@ def _values(entry: Mapping[str, Any]) -> dict[str, Any]:
     lists = {"natives" if name == "fields" else name: ", ".join(map(str, entry.get(name) or ())) for name in ("sources", "columns", "fields", "classes", "kinds", "spare")}
     to = entry.get("to") or []
     plain = {name: entry[name] for name in ("name", "why", "way", "below", "verb", "form", "first", "last", "keep_domain", "domain", "reversible", "examine", "raw") if name in entry}
-    return {**plain, **lists, "title": entry.get("zh", ""), "to": to[0] if len(to) == 1 else Towards.ALL, "enabled": False}
+    return {**plain, **lists, "title": entry.get("zh", ""), "why": entry.get("zh_why") or entry.get("why", ""), "to": to[0] if len(to) == 1 else Towards.ALL, "enabled": False}

@@ -143,7 +143,7 @@ def shipped(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse("lake:maskrule_list"))
     known = set(models.MaskRule.objects.filter(organisation=viewer.organisation).values_list("name", flat=True))
     chinese = (get_language() or "zh").startswith("zh")
-    lines = [{"name": name, "title": (entry.get("zh") if chinese else "") or name.replace("-", " "), "why": entry.get("why", ""), "way": entry["way"], "taken": name in known} for name, entry in shielding.shipped().items()]
+    lines = [{"name": name, "title": (entry.get("zh") if chinese else "") or name.replace("-", " "), "why": (entry.get("zh_why") if chinese else "") or entry.get("why", ""), "way": entry["way"], "taken": name in known} for name, entry in shielding.shipped().items()]
     return show(request, "lake/masking_shipped.html", {"lines": lines, "left": [line for line in lines if not line["taken"]]})
 
 
