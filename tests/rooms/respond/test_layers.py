@@ -59,5 +59,5 @@ def test_a_layer_that_is_none_is_refused_and_an_unassigned_source_is_shown(clien
     answer = client.post("/api/lake/source/", json.dumps({"name": "x-log", "kind": "http", "layer": "cloud"}), content_type="application/json")
     assert answer.status_code == 422
     page = client.get("/respond/layers/").content.decode()
-    assert "not assigned" in page
+    assert "Not assigned" in page
     assert "Assign them on the list of log sources." in page
