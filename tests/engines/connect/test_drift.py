@@ -88,3 +88,12 @@ def test_a_young_source_is_not_judged():
     young = Usual()
     young.learn(window([row(n) for n in range(30)]))
     assert young.judge(window(changed(row(n) for n in range(30))), strict=True) == []
+
+
+def test_a_new_field_is_told_where_records_are_alike_and_not_where_kinds_take_turns(usual):
+    (found,) = usual.judge(window([row(n, version="2") for n in range(30)]), strict=True)
+    assert (found.what, found.fresh, found.sure) == ("fields", ("version",), False)
+    mixed = Usual()
+    for turn in range(12):
+        mixed.learn(window([row(n, **{f"kind{turn % 4}": "x", f"more{turn % 4}": "y"}) for n in range(25)]))
+    assert mixed.judge(window([row(n, kind9="x", more9="y") for n in range(30)]), strict=True) == []

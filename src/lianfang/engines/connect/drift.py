@@ -188,7 +188,7 @@ class Usual:
             if count / past.records >= ALWAYS and floor >= STEADY and share <= floor - FALL and seen.records - seen.columns[column] >= SEVERAL:
                 gone.append(Change("attribute", name, column, round(count / past.records, 4), round(share, 4), lost, fresh, strict or bool(fresh) or not lost))
         yield from gone
-        if (lost or fresh) and not gone:
+        if not gone and (lost or (fresh and _is_uniform(past))):
             yield Change("fields", name, lost=lost, fresh=fresh, sure=False)
 
     def without(self, changes: Iterable[Change]) -> Usual:
@@ -214,6 +214,12 @@ class Usual:
             most = max(made.kinds, key=lambda one: made.kinds[one].records)
             made.kinds, made.lowest = {template: made.kinds[most]}, {template: made.lowest.get(most, {})}
         return made
+
+
+def _is_uniform(past: Seen) -> bool:
+    """Whether its records mostly have the same fields: then a new one is news. Where kinds of records take turns, it is only another turn."""
+    shares = [count / past.records for count in past.fields.values() if count / past.records >= 0.05]
+    return sum(share >= ALWAYS for share in shares) >= 0.75 * len(shares)
 
 
 def misfits(changes: Sequence[Change], rows: Sequence[Mapping[str, str]], mapped: Mapped, *, received: datetime | None) -> dict[int, Change]:
