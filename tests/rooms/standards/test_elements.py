@@ -120,7 +120,7 @@ def test_columns_get_suggestions_a_person_decides_and_what_is_used_or_not_is_rep
     host = page[page.index("<code>host</code>") :].split("</tr>")[0]
     assert "75.00 %" in host
     assert "confirmed" in host
-    assert {rule.kind for rule in models.Rule.objects.filter(column="host")} == {"format"}
+    assert {rule.kind for rule in models.Rule.objects.filter(column="host")} == {"format", "length"}
     codes = [line["code"] for line in client.get("/api/standards/element/?use=used").json()["items"]]
     assert codes == ["H001"]
     assert len(client.get("/api/standards/element/?use=unused&limit=500").json()["items"]) == len(queries.starter()) - 1

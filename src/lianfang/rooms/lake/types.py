@@ -537,6 +537,47 @@ class Coverage:
     gaps: tuple[Gap, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of what the lake holds: events of one source in some tables, whose time lies in ``[since, until)``."""
+
+    source: str
+    tables: tuple[str, ...]
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one source holds in one table: events by level, first and last hour, for how many days its events of the highest level are kept."""
+
+    source: str
+    table: str
+    territory: str
+    rows: int
+    first: datetime
+    last: datetime
+    level: int
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class WayIn:
+    """A source as whoever follows its data needs it: its reference, kind, whether its way is encrypted, whether it leads over a network, and its figures."""
+
+    ref: str
+    name: str
+    kind: str
+    encrypted: bool
+    remote: bool
+    organisation: str
+    created: datetime
+    last_seen: datetime | None
+    events: int
+    rejects: int
+    template: str
+
+
 # ---- facts -----------------------------------------------------------------------------------------------------
 
 
@@ -548,6 +589,24 @@ class BatchStored(Fact):
     tables: list[str]
     events: int
     rejects: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartDestroyed(Fact):
+    """A part is gone: how many events, table by table (``name=rows=fingerprint``), and the data files that held it, which the tidying removes."""
+
+    request: str
+    rows: int
+    tables: list[str]
+    files: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PartRestored(Fact):
+    """An archived part is back: how many events were brought back; those that were there still are not counted."""
+
+    request: str
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,3 +18,9 @@ def measure(*, run: Run) -> None:
 def measure_now(*, run: Run) -> None:
     """The same, because somebody asked."""
     actions.measure(progress=run.progress)
+
+
+@job(name="standards.archive", attempts=5)
+def archive(disposal: str, *, run: Run) -> None:
+    """An approved archive is written and checked."""
+    actions.carry_out(disposal, progress=run.progress)

@@ -92,6 +92,69 @@ class Standing(TextChoices):
     BELOW = "below", pgettext_lazy("rule", "below threshold")
 
 
+class Deed(TextChoices):
+    """What is done with a part of the data at the end of its life."""
+
+    ARCHIVE = "archive", pgettext_lazy("deed", "archive")
+    DESTROY = "destroy", pgettext_lazy("deed", "destroy")
+    RESTORE = "restore", pgettext_lazy("deed", "bring back")
+
+
+class Progress(TextChoices):
+    """Where a deed stands."""
+
+    ASKED = "asked", pgettext_lazy("deed", "waits for approval")
+    APPROVED = "approved", pgettext_lazy("deed", "approved, being done")
+    DONE = "done", pgettext_lazy("deed", "done")
+    REFUSED = "refused", pgettext_lazy("deed", "refused")
+    FAILED = "failed", pgettext_lazy("deed", "failed")
+
+
+class Stage(TextChoices):
+    """The stages of a data set's life: 采集、传输、存储、使用、共享、归档、销毁."""
+
+    COLLECT = "collect", pgettext_lazy("life", "Collected")
+    TRANSMIT = "transmit", pgettext_lazy("life", "Transmitted")
+    STORE = "store", pgettext_lazy("life", "Stored")
+    USE = "use", pgettext_lazy("life", "Used")
+    SHARE = "share", pgettext_lazy("life", "Shared")
+    ARCHIVE = "archive", pgettext_lazy("life", "Archived")
+    DESTROY = "destroy", pgettext_lazy("life", "Destroyed")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One thing that happened to a data set: when, what (a verb of the ledger), who, and the record."""
+
+    at: datetime
+    verb: str
+    who: str
+    label: str
+    record: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StageOfLife:
+    """A stage with its state (``done``, ``going``, ``none``), what can be said of it in figures, and the evidence, newest first."""
+
+    stage: str
+    state: str
+    facts: tuple[tuple[str, Any], ...]
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A setting or rule of the node that keeps a clause: whether it holds now (``None``: the node cannot see it), what was seen, the page where it is kept."""
+
+    key: str
+    label: str
+    holds: bool | None
+    said: str
+    page: str
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """How many rows were asked and how many failed; ``share`` in per cent, ``None`` when none was asked."""

@@ -13,6 +13,7 @@ __getattr__, __all__ = lazy.door(
         "mappings": "delete_mapping save_mapping",
         "previewing": "SAMPLE_BYTES begin_source forget_trials guesses mend_source open_trial preview trial_of",
         "measuring": "measure",
+        "parting": "archive_part destroy_part restore_part",
         "masking": "change_mask create_mask lead_back remove_mask switch_mask take_over",
         "protection": "ask_export decide_export forget_touches note_taken note_waiting release set_measures touch",
         "receiving": "door receive",

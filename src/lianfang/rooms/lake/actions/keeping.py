@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from pathlib import Path
@@ -25,7 +25,7 @@ from lianfang.kernel import clock
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, after
 from lianfang.rooms.lake import models
-from lianfang.rooms.lake.actions import receiving, spool
+from lianfang.rooms.lake.actions import parting, receiving, spool
 from lianfang.rooms.lake.actions.storing import TABLES
 from lianfang.rooms.lake.queries.retention import LEVELS, retention
 from lianfang.rooms.lake.types import EVENT_TABLES, SourceErased
@@ -127,7 +127,7 @@ def do_chores(store: EventStore) -> int:
     """Everything that was left for the writer; each chore may be done twice without harm."""
     waiting = list(models.Chore.objects.filter(done=None))
     for chore in waiting:
-        {models.Chore.ERASE: _erase, models.Chore.MOVE: _move}[chore.verb](store, **chore.arguments)
+        _CHORES[chore.verb](store, **chore.arguments)
         models.Chore.objects.filter(pk=chore.pk).update(done=clock.now())
     return len(waiting)
 
@@ -153,3 +153,6 @@ def _move(store: EventStore, *, axis: str, before: str, after_: str) -> None:
             continue
         for source in models.Source.objects.filter(**{f"{axis}__startswith": after_}):
             store.fill(name, axis, getattr(source, axis), where=equal("source", source.name))
+
+
+_CHORES: dict[str, Callable[..., None]] = {models.Chore.ERASE: _erase, models.Chore.MOVE: _move, models.Chore.DESTROY: parting.do_destroy, models.Chore.RESTORE: parting.do_restore}

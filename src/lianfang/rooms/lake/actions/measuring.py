@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lianfang.engines.columns.measures import Check
 from lianfang.engines.columns.query import Query
-from lianfang.rooms.lake.queries import places
+from lianfang.rooms.lake.queries import places, scope, sealing
 
 MEMORY = "192MB"
 
 
 def measure(checks: Mapping[str, Sequence[Check]], *, progress: Callable[[float, str], object] = lambda _percent, _table: None) -> int:
     """Count ``checks`` (by event table) where they were not counted yet; returns how many data files were read. ``progress`` is told percent and table."""
-    query, read = Query(places.store(), memory=MEMORY, threads=1), 0
+    query, read = Query(places.store(), memory=MEMORY, threads=1, opener=sealing.opener(scope.SEALABLE)), 0
     for number, (table, asked) in enumerate(checks.items()):
         begin, part = 100 * number / len(checks), 100 / len(checks)
         progress(begin, table)

@@ -181,12 +181,12 @@ class Reading(models.Model):
 
 
 class Chore(models.Model):
-    """Work that only the writer of the event tables may do: erase a source, carry events to a new organisation path."""
+    """Work that only the writer of the event tables may do: erase a source, carry events to a new organisation path, destroy a part, bring one back."""
 
-    ERASE, MOVE = "erase", "move"
+    ERASE, MOVE, DESTROY, RESTORE = "erase", "move", "destroy", "restore"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    verb = models.CharField(max_length=10, choices=[(ERASE, _("erase a source")), (MOVE, _("move an organisation"))])
+    verb = models.CharField(max_length=10, choices=[(ERASE, _("erase a source")), (MOVE, _("move an organisation")), (DESTROY, _("destroy a part")), (RESTORE, _("bring a part back"))])
     arguments = models.JSONField(default=dict)
     created = models.DateTimeField(default=clock.now)
     done = models.DateTimeField(null=True, db_index=True)

@@ -21,6 +21,7 @@ from lianfang.engines.columns.query import Bounds
 from lianfang.engines.schema.events import COLUMNS, Kind
 from lianfang.kernel import clock
 from lianfang.kernel.viewer import Viewer
+from lianfang.rooms.lake import models
 from lianfang.rooms.lake.queries import scope
 from lianfang.rooms.lake.types import EVENT_TABLES
 
@@ -38,6 +39,11 @@ def classes() -> grading.Taxonomy:
 @lru_cache(maxsize=2)
 def _loaded(path: Path, _changed: int) -> grading.Taxonomy:
     return grading.load(path)
+
+
+def reviewed(*, viewer: Viewer) -> int:
+    """How many columns of the viewer's scope a reviewer has graded."""
+    return models.Grade.objects.seen_by(viewer).exclude(state=models.Review.OPEN).count()
 
 
 def class_name(code: str) -> str:

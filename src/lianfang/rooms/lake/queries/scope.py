@@ -41,9 +41,9 @@ _known: dict[tuple[int, Path, str, str], Query] = {}
 _lock = threading.Lock()
 
 
-def query(schema: pa.Schema = EVENTS) -> Query:
-    """This process's way to ask the event tables (or, with their shape, the rejects)."""
-    opener = sealing.opener(SEALABLE) if schema is EVENTS else None
+def query(schema: pa.Schema = EVENTS, *, sealed: bool = False) -> Query:
+    """This process's way to ask the event tables (or, with their shape, the rejects). ``sealed``: what lies sealed stays so."""
+    opener = sealing.opener(SEALABLE) if schema is EVENTS and not sealed else None
     place = (os.getpid(), places.root(), places.address(), "rejects" if schema is REJECTS else "opened" if opener else "events")
     with _lock:
         if place not in _known:

@@ -101,6 +101,7 @@ ELEMENTS = sheets.register(
             Verb("version", _("New version"), actions.new_version, permission="standards.element.change", icon="versions", when=lambda row: row.state in (State.APPROVED, State.RETIRED)),
             Verb("retire", pgettext_lazy("element", "Retire"), actions.retire_element, permission="standards.element.approve", icon="archive", danger=True, confirm=_("No column will follow it any more, and its rules go. Retire it?"), when=lambda row: row.state == State.APPROVED),
         ),
+        template="standards/element.html",
         empty=(_("There is no data element yet"), _("Take over the starter set of the node, import a table, or write one."), reverse_lazy("standards:starter"), _("Look at the starter set")),
     )
 )  # fmt: skip

@@ -43,3 +43,17 @@ class Names(forms.CharField):
 
     def prepare_value(self, value: Any) -> Any:
         return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
+class Clauses(Lines):
+    """Clauses: ``number | text | controls`` on each line → mappings."""
+
+    widget = forms.Textarea(attrs={"rows": 12, "class": "form-control mono"})
+
+    def clean(self, value: Any) -> list[dict[str, Any]]:
+        text = forms.CharField.clean(self, self.prepare_value(value))
+        parts = [[part.strip() for part in line.split("|")] for line in str(text).splitlines() if line.strip()]
+        return [{"number": number, "text": said, "controls": [key.strip() for key in controls.replace("，", ",").split(",") if key.strip()]} for number, said, controls, *_rest in ((*part, "", "") for part in parts)]
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(f"{one['number']} | {one['text']} | {', '.join(one['controls'])}" for one in value) if isinstance(value, list) else value

@@ -18,14 +18,15 @@ from lianfang.commons.frame import sheets
 from lianfang.commons.frame.pages import Nav, page, panel, show
 from lianfang.commons.frame.sheets import Column, Filter, Sheet, SheetForm, Verb
 from lianfang.commons.frame.sheets.exchange import defused
+from lianfang.engines.masking import To
 from lianfang.engines.schema.events import BY_NAME, COLUMNS
 from lianfang.engines.schema.events import Kind as ColumnKind
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Missing
+from lianfang.kernel.errors import Missing, Refused
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import actions as lake_actions
 from lianfang.rooms.lake import queries as lake
-from lianfang.rooms.lake.types import FAMILIES, Question
+from lianfang.rooms.lake.types import FAMILIES, Question, Touched
 from lianfang.rooms.standards import actions, models, queries
 from lianfang.rooms.standards.pages import charts
 from lianfang.rooms.standards.pages.fields import Lines
@@ -122,6 +123,7 @@ RULES = sheets.register(
             Verb("disable", _("Set out of use"), actions.switch_rule, permission="standards.rule.change", bulk=True, icon="player-pause", when=lambda row: row.enabled),
             Verb("enable", _("Put into use"), actions.switch_rule, permission="standards.rule.change", bulk=True, icon="player-play", when=lambda row: not row.enabled),
         ),
+        template="standards/rule.html",
         empty=(_("Nothing is asked of the data yet"), _("Confirm which columns follow which element, make the basic rules on the page of data quality, or declare one."), reverse_lazy("standards:quality"), _("Data quality")),
     )
 )  # fmt: skip
@@ -152,7 +154,7 @@ def failing(request: HttpRequest, pk: Any) -> HttpResponse:
     check = row.asked
     if check is None:
         raise Missing("This rule is about a whole table", why="It asks whether something new has come lately.", todo="Look at the sources of the table.")
-    names = check.columns()
+    names = (*check.columns(), *(("received",) if row.kind == Kind.DELAY else ()))
     if request.GET.get("format") == "csv":
         return _taken(row, Question(since, now + queries.AHEAD, tables=row.tables, check=check, limit=500), names, viewer)
     found = lake.search(Question(since, now + queries.AHEAD, tables=row.tables, check=check, limit=SHOWN, after=request.GET.get("after", "")), viewer=viewer)
@@ -165,10 +167,15 @@ def _taken(row: models.Rule, question: Question, names: tuple[str, ...], viewer:
     """At most ``TAKEN`` failing rows as a file; on record."""
     viewer.must("standards.rule.export")
     viewer.must("lake.event.export")
+    rows = list(_all(question, viewer))
+    levels, veiled = lake.levels_of(rows)
+    if any(level >= lake.approving(viewer) for level in levels):
+        raise Refused("These rows leave only with approval", why="Some of them are of a level that a second person has to release.", todo="Ask for them on the page “log search”.")
+    lake_actions.touch(Touched.EXPORT, levels, masked=veiled, asked=row.name, actor=viewer)
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["event_id", "time", "source", "host", *names])
-    for event in _all(question, viewer):
+    for event in rows:
         writer.writerow([defused(_cell(event.get(name))) for name in ("event_id", "time", "source", "host", *names)])
     lake_actions.note_export(f"{row.name}: {gettext('Rows that fail')}", actor=viewer)
     answer = HttpResponse(text.getvalue().encode("utf-8-sig"), content_type="text/csv; charset=utf-8")
@@ -180,7 +187,7 @@ def _all(question: Question, viewer: Viewer) -> Any:
     taken, after = 0, ""
     while taken < TAKEN:
         found = lake.search(replace(question, after=after), viewer=viewer)
-        yield from found.events
+        yield from lake.left(list(found.events), To.EXPORT, viewer)
         taken, after = taken + len(found.events), found.more
         if not after:
             return

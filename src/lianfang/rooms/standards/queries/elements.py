@@ -135,7 +135,7 @@ def uses_of(viewer: Viewer) -> list[ColumnUse]:
 
 
 def conformity(uses: Iterable[models.ElementUse], *, viewer: Viewer) -> dict[str, Figure]:
-    """Column → how many answers its values gave to what their element says (a value may be asked several things), and how many were wrong."""
+    """Column → how its values keep what their element says; where it says several things, of the one that is kept worst."""
     if not viewer.may("lake.event.view"):
         return {}
     asked = {use.column: checks_of(use.element, use.column) for use in uses if use.dataset == EVENTS and use.column in BY_NAME}
@@ -143,9 +143,9 @@ def conformity(uses: Iterable[models.ElementUse], *, viewer: Viewer) -> dict[str
     counts = {one.check: one for one in _summed(lake.measured([check for checks in asked.values() for check in checks], since=now - LOOKED_AT, until=now + timedelta(days=2), viewer=viewer, seconds=0))}
     found = {}
     for column, checks in asked.items():
-        parts = [counts[check.key] for check in checks if check.key in counts]
+        parts = [Figure(counts[check.key].applied, counts[check.key].failed) for check in checks if check.key in counts]
         if parts:
-            found[column] = Figure(sum(part.applied for part in parts), sum(part.failed for part in parts))
+            found[column] = min(parts, key=lambda part: 101.0 if part.share is None else part.share)
     return found
 
 
