@@ -30,7 +30,7 @@ PACKS = register(
         title=_("Rule packs"),
         about=_("Sets of Sigma rules. Installing a newer version keeps what was switched here."),
         order="name",
-        nav=Nav("operations", _("Rule packs"), order=41, icon="package"),
+        nav=Nav("detection", _("Rule packs"), order=41, icon="package"),
         columns=("name", "version", "licence", "rules", "usable", Column("problems", value=lambda row: len(row.problems), cell="number", sort=False), "installed", "installed_by"),
         facts=("version", "licence", Column("rules", cell="number"), Column("usable", cell="number"), "installed", "installed_by", Column("origin", cell="code"), Column("digest", cell="code")),
         search=("name",),

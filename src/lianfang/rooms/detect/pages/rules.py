@@ -76,7 +76,7 @@ RULES = register(
         title=_("Detection rules"),
         about=_("What the examiners look for in every log that comes in."),
         order="-severity",
-        nav=Nav("operations", _("Detection rules"), order=40, icon="list-check"),
+        nav=Nav("detection", _("Detection rules"), order=40, icon="list-check"),
         columns=(
             Column("title", _("Rule"), value=str, sort="title"),
             Column("severity", cell="severity"),
@@ -218,7 +218,7 @@ def switch_source(request: HttpRequest, pk: UUID) -> HttpResponse:
     return HttpResponseRedirect(reverse("detect:rule", kwargs={"pk": pk}))
 
 
-@page("hunt/", name="hunt", permission="detect.rule.hunt", nav=Nav("operations", _("Look back"), order=43, icon="history"), title=_("Look back"))
+@page("hunt/", name="hunt", permission="detect.rule.hunt", nav=Nav("detection", _("Look back"), order=43, icon="history"), title=_("Look back"))
 def hunt(request: HttpRequest) -> HttpResponse:
     """Ask for a hunt by the watch list or a rule; its progress is shown where long work is shown."""
     if request.method != "POST":

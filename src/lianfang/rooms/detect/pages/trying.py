@@ -16,7 +16,7 @@ from lianfang.rooms.detect.queries import explaining, loading
 LONGEST = 200_000
 
 
-@page("try/", name="try", permission="detect.rule.view", nav=Nav("operations", _("Try a log"), order=42, icon="eye"), title=_("Try rules on a log"))
+@page("try/", name="try", permission="detect.rule.view", nav=Nav("detection", _("Try a log"), order=42, icon="eye"), title=_("Try rules on a log"))
 def trying(request: HttpRequest) -> HttpResponse:
     """The form, and what came of it."""
     text = request.POST.get("text", "")[:LONGEST]

@@ -30,7 +30,7 @@ EXAMPLES: tuple[tuple[Any, str], ...] = (
 SHOWN = 500
 
 
-@page("catalogue/", name="catalogue", permission="lake.event.view", nav=Nav("operations", _("Event tables"), order=16, icon="database"))
+@page("catalogue/", name="catalogue", permission="lake.event.view", nav=Nav("logs", _("Event tables"), order=16, icon="database"))
 def catalogue(request: HttpRequest) -> HttpResponse:
     """What is stored: tables with their size and freshness, columns with their meaning."""
     viewer = request.viewer  # type: ignore[attr-defined]
@@ -51,7 +51,7 @@ def table(request: HttpRequest, name: str) -> HttpResponse:
     return show(request, "lake/table.html", {"story": story, "owners": owners, "rejects": None if groups is None else sum(group.count for group in groups), "lines": reason_lines(groups or ())[:REASONS], "sources": True, "columns": columns, "levels": [{"name": DataLevel(one.level).name, "figures": one} for one in story.levels]}, title=str(FAMILIES[name]))
 
 
-@page("sql/", name="sql", permission="lake.event.view", nav=Nav("operations", _("SQL"), order=14, icon="terminal-2"))
+@page("sql/", name="sql", permission="lake.event.view", nav=Nav("logs", _("SQL"), order=14, icon="terminal-2"))
 def sql(request: HttpRequest) -> HttpResponse:
     """One SELECT over ``events`` and its answer."""
     text = request.POST.get("sql", "") or EXAMPLES[0][1]

@@ -30,7 +30,7 @@ sheets.register(
         filters=("changed",),
         search=("name", "title"),
         order="name",
-        nav=Nav("operations", _("Own mappings"), order=23, icon="transform"),
+        nav=Nav("logs", _("Own mappings"), order=23, icon="transform"),
         create=False,
         change=False,
         remove=lambda row, *, actor: actions.delete_mapping(row, actor=actor),

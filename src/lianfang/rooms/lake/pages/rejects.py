@@ -20,7 +20,7 @@ LOOKED_AT = 2_000
 HEX = 256
 
 
-@page("rejects/", name="rejects", permission="lake.reject.view", nav=Nav("operations", _("Rejects"), order=24, icon="file-alert"))
+@page("rejects/", name="rejects", permission="lake.reject.view", nav=Nav("logs", _("Rejects"), order=24, icon="file-alert"))
 def rejects(request: HttpRequest) -> HttpResponse:
     """Groups by source and reason, or send one of them through again."""
     viewer = request.viewer  # type: ignore[attr-defined]

@@ -30,7 +30,7 @@ EXPORTED = 10_000
 TAKEN = pa.schema([*(EVENTS.field(name) for name in queries.LISTED), ("masked", pa.bool_())])
 
 
-@page("search/", name="search", permission="lake.event.view", nav=Nav("operations", _("Log search"), order=10, icon="list-search"))
+@page("search/", name="search", permission="lake.event.view", nav=Nav("logs", _("Log search"), order=10, icon="list-search"))
 def search(request: HttpRequest) -> HttpResponse:
     """The whole page, or more rows when htmx asks for them."""
     asked = Asked(request.GET)

@@ -11,7 +11,7 @@ from lianfang.kernel.errors import Fault
 from lianfang.rooms.lake import actions, queries
 
 
-@page("upload/", name="upload", permission="lake.event.add", nav=Nav("operations", _("Upload logs"), order=22, icon="upload"))
+@page("upload/", name="upload", permission="lake.event.add", nav=Nav("logs", _("Upload logs"), order=22, icon="upload"))
 def upload(request: HttpRequest) -> HttpResponse:
     """The form; what was sent is read by a worker, whose progress can be watched."""
     context = {"sources": queries.source_names(viewer=request.viewer), "source": request.POST.get("source", "upload")}  # type: ignore[attr-defined]

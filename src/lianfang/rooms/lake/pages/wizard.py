@@ -38,7 +38,7 @@ WAYS: dict[str, Any] = {"found": _("found by itself, record by record"), "templa
 PLAIN = ("codec", "encoding", "zone", "header", "start", "way", "template", "name", "title", "klass", "activity", "severity", "status", "text")
 
 
-@page("sample/", name="sample", permission="lake.source.add", nav=Nav("operations", _("New source by sample"), order=21, icon="wand"))
+@page("sample/", name="sample", permission="lake.source.add", nav=Nav("logs", _("New source by sample"), order=21, icon="wand"))
 def begin(request: HttpRequest) -> HttpResponse:
     """Paste a few lines, or choose a file."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]

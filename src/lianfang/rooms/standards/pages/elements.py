@@ -24,7 +24,7 @@ from lianfang.rooms.standards.pages.fields import Codes, Names
 from lianfang.rooms.standards.queries.elements import conformity
 from lianfang.rooms.standards.types import State, Use
 
-SECTION = "operations"
+SECTION = "governance"
 TONES = {State.DRAFT: "quiet", State.SUBMITTED: "warn", State.APPROVED: "good", State.RETIRED: "quiet"}
 LEVEL_TONES = {1: "quiet", 2: "quiet", 3: "warn", 4: "bad"}
 FIELDS = ("code", "name", "name_en", "definition", "definition_en", "type", "format", "least", "greatest", "unit", "codes", "required", "names", "owner", "level", "note")

@@ -32,7 +32,7 @@ def shown(score: float | None) -> str:
     return "" if score is None else "100" if score == 100 else f"{min(score, 99.9):.1f}"
 
 
-@page("quality/", name="quality", permission="standards.rule.view", nav=Nav("operations", _("Data quality"), order=30, icon="rosette-discount-check"))
+@page("quality/", name="quality", permission="standards.rule.view", nav=Nav("governance", _("Data quality"), order=30, icon="rosette-discount-check"))
 def quality(request: HttpRequest) -> HttpResponse:
     """All tables, or with ``?table=`` the words of one."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]
