@@ -5,6 +5,8 @@
 | ``LIANFANG_HOME`` | folder of the node: database, lake, spool, keys | ``./var`` |
 | ``LIANFANG_DATABASE`` | ``sqlite:///path``, ``postgresql://…``, ``mysql://…`` | SQLite in the home |
 | ``LIANFANG_ROOMS`` | profile: ``all`` or room names | ``all`` |
+| ``LIANFANG_LAKE`` | where the event tables lie: a folder, or ``s3://bucket/prefix`` (``docs/scale.md``) | ``lake`` in the home |
+| ``LIANFANG_INGEST`` | how many ingest processes ``lianfang up`` runs | ``1`` |
 | ``LIANFANG_HOSTS`` | host names that the node answers to, by comma | localhost and this host |
 | ``LIANFANG_URL`` | public address, when behind a proxy with TLS | none |
 | ``LIANFANG_NODE`` | name of this node and of its root organisation | host name |
