@@ -89,5 +89,5 @@ def policies(request: HttpRequest) -> HttpResponse:
         messages.success(request, ngettext("%d policy is a draft now", "%d policies are drafts now", taken) % taken)
         return HttpResponseRedirect(reverse("standards:policy_list"))
     have = set(models.Policy.objects.filter(organisation=viewer.organisation).values_list("code", flat=True))
-    found = [{**values, "known": values["code"] in have} for values in shipped_policies()]
+    found = [{**values, "said": str(models.Policy(**{name: values[name] for name in ("title", "title_en")})), "known": values["code"] in have} for values in shipped_policies()]
     return show(request, "standards/policies.html", {"policies": found, "fresh": sum(not one["known"] for one in found), "may_add": viewer.may("standards.policy.add")})
