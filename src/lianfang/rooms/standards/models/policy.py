@@ -37,7 +37,7 @@ class Policy(Scoped):
         constraints = (models.UniqueConstraint(fields=["organisation", "code", "version"], name="standards_policy_once"),)
 
     def __str__(self) -> str:
-        return f"《{self.said}》"
+        return f"《{self.said}》" if self.said == self.title else self.said
 
     @property
     def said(self) -> str:
