@@ -40,7 +40,6 @@ def uploaded(browser, name="phishing.eml", content=None):
     return answer.url
 
 
-@pytest.mark.covers("Q07")
 def test_a_mail_proposes_its_sender_links_and_attachments_and_a_person_says_which(browser, client_of):
     url = uploaded(browser)
     page = browser.get(url).content.decode()
@@ -60,7 +59,6 @@ def test_a_mail_proposes_its_sender_links_and_attachments_and_a_person_says_whic
     assert client_of("outsider").get(url).status_code == 404
 
 
-@pytest.mark.covers("Q07")
 def test_a_mail_of_outlook_is_read_too(browser):
     headers = "From: Billing <billing@lure.example>\r\nReply-To: collect@drop.example\r\nReceived: from mx (mx.lure.example [203.0.113.20]) by mail.harbour.example\r\n"
     said = {outlook.SUBJECT: "对账单", outlook.BODY: "See http://login.lure.example/pay?id=7 at once.", outlook.HEADERS: headers}
@@ -70,7 +68,6 @@ def test_a_mail_of_outlook_is_read_too(browser):
         assert words in page, words
 
 
-@pytest.mark.covers("Q07")
 def test_a_program_that_sends_a_mail_proposes_it_and_a_person_still_decides(browser):
     answer = browser.post("/api/intel/import?source=gateway&name=caught.eml", data=phishing(), content_type="message/rfc822")
     assert answer.status_code in (200, 202), answer.content

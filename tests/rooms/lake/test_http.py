@@ -47,7 +47,7 @@ def lines(*rows) -> bytes:
     return b"\n".join(row if isinstance(row, bytes) else json.dumps(row, ensure_ascii=False).encode() for row in rows)
 
 
-@pytest.mark.covers("D05", "Q01", "Q07", "XA12")
+@pytest.mark.covers("D05", "Q01", "XA12")
 def test_a_device_sends_its_log_and_another_system_reads_it_through_the_same_door(send, client, key):
     firewall = b"<134>1 2026-11-20T08:00:00Z fw-01 fw - - - action=deny src=203.0.113.9 dst=10.0.0.8"
     models.Source.objects.update(codec="auto")

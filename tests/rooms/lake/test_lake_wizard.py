@@ -56,7 +56,6 @@ def picked(address: str, client, targets: dict[str, str], **more: str) -> dict[s
     return sent | {name: value for name, value in more.items() if ":" not in name}
 
 
-@pytest.mark.covers("XD7")
 @pytest.mark.covers("Q09")
 def test_a_table_in_chinese_becomes_a_source_without_code(me, viewers):
     """Pasted, recognised, seen, picked, saved: the sample is searchable, and what comes later is read alike."""
@@ -237,7 +236,6 @@ def test_every_way_in_reads_by_the_header_and_the_beginning_that_the_source_name
         assert me.post("/lake/source/add/", {"name": "w", "kind": "http", "codec": "lines", "encoding": "utf-8", **wrong}).status_code == 422
 
 
-@pytest.mark.covers("Q10")
 def test_one_click_collects_and_converts_and_the_same_click_again_doubles_nothing(me, viewers):
     """The door is there beforehand; a file that a device exported goes in with one click, is known and converted, and searchable as events."""
     log = "".join(f"<38>{AT:%b} {AT.day:2d} {AT:%H:%M:%S} web1 sshd[{n}]: Failed password for root from 192.0.2.{n} port 50022 ssh2\n" for n in range(1, 4))

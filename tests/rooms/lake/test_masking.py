@@ -58,7 +58,6 @@ def database():
     return "\n".join(connection.connection.iterdump()).lower() if isinstance(connection.connection, sqlite3.Connection) else ""
 
 
-@pytest.mark.covers("Q11")
 def test_a_rule_by_page_and_the_original_lies_nowhere(put, browser, home, source, viewers):
     client = browser("member")
     rule(client, columns=["user"], reversible="on")

@@ -55,7 +55,6 @@ def server(number):
     return f"<86>{moment(2):%Y-%m-%dT%H:%M:%SZ} db-1 sshd[{900 + number}]: Accepted password for {'root' if number else PERSON} from {ADDRESS} port {50000 + number} ssh2"
 
 
-@pytest.mark.covers("O15")
 def test_components_to_platform(client, home):
     for name, codec in (("edr", "json"), ("servers", "syslog")):
         lake.create_source(name, codec=codec, actor=viewer_of(get_user(client)))
