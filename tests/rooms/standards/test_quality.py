@@ -1,5 +1,7 @@
 """The quality of data as people meet it: rules without code, scores by the five words, the rows that fail, a word to the owner."""
 
+import html
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -87,8 +89,16 @@ def test_the_rows_that_fail_are_shown_and_taken_out_within_scope(put, browser, m
 def test_the_owner_is_told_once_when_a_rule_falls_and_once_when_it_recovers(put, browser, measured):
     put(sysmon(1, User=""))
     rule = declared(browser("member"), name="user", column="user", threshold="60")
+    page = browser("member").get("/standards/quality/").content.decode()
+    bell = html.unescape(re.search(r'hx-get="(/standards/bell/[^"]*)"', page)[1])
+    assert browser("member").get(bell).status_code == 204
     measured()
     measured()
+    rung = browser("member").get(bell).content.decode()
+    assert rung.count('role="alert"') == 1
+    assert "fell to 0.0 (threshold 60" in rung
+    assert browser("member").get(html.unescape(re.search(r'hx-get="(/standards/bell/[^"]*)"', rung)[1])).status_code == 204, "told once"
+    assert browser("outsider").get(bell).status_code in (204, 403)
     told = OutboxFact.objects.filter(name="standards.QualityFell")
     assert [fact.body["score"] for fact in told] == [0.0]
     assert Record.objects.filter(verb="standards.quality_fell", ref=str(rule.ref)).count() == 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame.pages.tongue import said
+from lianfang.kernel import clock
 from lianfang.kernel.errors import Fault, Invalid, Refused
 
 ICONS = {403: "lock", 404: "map-search", 409: "arrows-cross", 422: "forms"}
@@ -45,6 +47,14 @@ def unchanged(request: HttpRequest, *tag: Any) -> HttpResponse | None:
         answer["ETag"] = etag
         return answer
     return None
+
+
+def asked_after(request: HttpRequest) -> datetime:
+    """The moment after which a bell is asked for news; now, where the address names none."""
+    try:
+        return clock.parse(request.GET.get("after", ""))
+    except Invalid:
+        return clock.now()
 
 
 def wants_json(request: HttpRequest) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as translate
 
-from lianfang.commons.frame.pages import Corner, page, plug, show
+from lianfang.commons.frame.pages import Corner, asked_after, page, plug, show
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Invalid
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.respond import queries
 from lianfang.rooms.respond.types import State
@@ -22,18 +21,11 @@ SERIOUS = 4
 def bell(request: HttpRequest) -> HttpResponse:
     """What was raised after ``after``: a notice for each of the first few, and the next marker. 204 while all is quiet."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]
-    found, number = queries.newest_since(_moment(request.GET.get("after", "")), viewer, severity=SERIOUS)
+    found, number = queries.newest_since(asked_after(request), viewer, severity=SERIOUS)
     if not found:
         return HttpResponse(status=204)
     latest = max(alert.raised for alert in found) + timedelta(milliseconds=1)
     return show(request, "respond/bell.html", {"alerts": found, "more": number - len(found), "marker": clock.text(max(latest, clock.now()))})
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return clock.parse(text)
-    except Invalid:
-        return clock.now()
 
 
 def inbox(viewer: Viewer) -> Corner:
