@@ -10,17 +10,17 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from lianfang.engines.columns import shape
 from lianfang.engines.connect import codecs
-from lianfang.engines.connect.mapping import Templates
+from lianfang.engines.connect.mapping import Mapped, Templates
 from lianfang.engines.connect.template import Template
 from lianfang.engines.masking import Examine, Rule
 from lianfang.engines.policy import classify
@@ -111,6 +111,23 @@ class _Frames:
     """Sent through again after something was mended: the mended settings have to be the ones it meets."""
 
 
+class _Rows(NamedTuple):
+    """Decoded rows of one source with their bytes, receipts and identifiers."""
+
+    rows: Sequence[Mapping[str, str]]
+    raws: Sequence[bytes]
+    received: list[datetime]
+    names: list[str]
+
+    @property
+    def latest(self) -> datetime:
+        return self.received[-1] if self.received else EARLIEST
+
+    def without(self, gone: Container[int]) -> _Rows:
+        left = [at for at in range(len(self.rows)) if at not in gone]
+        return _Rows(*([values[at] for at in left] for values in self))
+
+
 class Preparer:
     """Prepares segments, one after another. ``origin(name, fresh)`` is ``None`` for a source that is gone: its frames are dropped; ``fresh``: as it is at this moment. ``zone``: that of most sources; ``unseal``: opens groups; ``hide``: seals rejects of sources that are desensitised."""
 
@@ -167,49 +184,50 @@ class Preparer:
 
     def _rows(self, origin: Origin, part: _Frames, decoded: codecs.Decoded, done: Prepared, *, broken: Sequence[bytes]) -> None:
         """What could be read: mapped, judged by what is usual of the source, and stored as far as it fits."""
-        segment, rows, raws = done.segment, decoded.rows, decoded.raws
         moments = {one: datetime.fromtimestamp(one / 1000, UTC) for one in set(part.received)}
-        received = [moments[part.received[at]] for at in decoded.origin]
-        names = _identifiers(segment, [part.numbers[at] for at in decoded.origin])
-        templates, zone = self._templates(origin)
-        latest = received[-1] if received else EARLIEST
-        mapped = templates.map(rows, received=latest, zone=zone) if rows else None
-        held, noted = self.watcher.judge(origin.name, origin.era, rows, mapped, raws=raws, broken=broken, received=latest, strict=bool(origin.template), hold=origin.hold, again=part.again)
-        held = {at: why for at, why in held.items() if len(raws[at]) <= MOST_HELD_BYTES}
+        names = _identifiers(done.segment, [part.numbers[at] for at in decoded.origin])
+        rows = _Rows(decoded.rows, decoded.raws, [moments[part.received[at]] for at in decoded.origin], names)
+        fit, mapped = self._fitting(origin, rows, done, broken=broken, again=part.again)
+        if mapped is not None:
+            self._keep(origin, fit, mapped, done)
+
+    def _fitting(self, origin: Origin, rows: _Rows, done: Prepared, *, broken: Sequence[bytes], again: bool) -> tuple[_Rows, Mapped | None]:
+        """The rows that fit what is usual of the source, mapped; the others are held back among the rejects."""
+        mapped = self._mapped(origin, rows)
+        held, noted = self.watcher.judge(origin.name, origin.era, rows.rows, mapped, raws=rows.raws, broken=broken, received=rows.latest, strict=bool(origin.template), hold=origin.hold, again=again)
+        held = {at: why for at, why in held.items() if len(rows.raws[at]) <= MOST_HELD_BYTES}
         if noted.says:
             done.noted.append(replace(noted, examples=()) if origin.guarded else noted)
-        if held:
-            alone = {at: _alone(origin, rows[at], raws[at]) for at in held}
-            done.rejects += [_held(origin, names[at], received[at], self._hidden(alone[at]) if origin.guarded else alone[at], why) for at, why in held.items()]
-            done.tallies[origin.name].rejects += len(held)
-            fit = [at for at in range(len(rows)) if at not in held]
-            rows, raws, received, names = [rows[at] for at in fit], [raws[at] for at in fit], [received[at] for at in fit], [names[at] for at in fit]
-            mapped = templates.map(rows, received=latest, zone=zone) if rows else None
-        if mapped is None:
-            return
-        done.tallies[origin.name].events += len(rows)
-        columns: dict[str, Any] = dict(mapped.columns)
-        columns["event_id"] = names
-        columns["received"] = received
-        columns["time"] = sane(columns.get("time"), received)
-        columns["source"], columns["territory"], columns["industry"] = ([value] * len(rows) for value in (origin.name, origin.territory, origin.industry))
-        columns["raw"] = [raw.decode("utf-8", "replace") for raw in raws]
-        batch = Batch(f"{segment.name}:{origin.name}", origin.name, rows, raws, mapped.logsources, columns, origin.organisation)
-        batch = _shielded(batch, origin, [rule for rule in origin.rules if rule.examine is Examine.STORED], done)
-        columns["level"] = [int(level) for level in classify(batch.columns)]
-        batch = replace(batch, columns={**batch.columns, "level": columns["level"]})
+        if not held:
+            return rows, mapped
+        alone = {at: _alone(origin, rows.rows[at], rows.raws[at]) for at in held}
+        done.rejects += [_held(origin, rows.names[at], rows.received[at], self._hidden(alone[at]) if origin.guarded else alone[at], why) for at, why in held.items()]
+        done.tallies[origin.name].rejects += len(held)
+        fit = rows.without(held)
+        return fit, self._mapped(origin, fit)
+
+    def _mapped(self, origin: Origin, rows: _Rows) -> Mapped | None:
+        templates, zone = self._templates(origin)
+        return templates.map(rows.rows, received=rows.latest, zone=zone) if rows.rows else None
+
+    def _keep(self, origin: Origin, rows: _Rows, mapped: Mapped, done: Prepared) -> None:
+        """Desensitised, levelled, examined, sealed: in the order that each rule asks for."""
+        done.tallies[origin.name].events += len(rows.rows)
+        columns: dict[str, Any] = mapped.columns | {
+            "event_id": rows.names, "received": rows.received, "time": sane(mapped.columns.get("time"), rows.received), "raw": [raw.decode("utf-8", "replace") for raw in rows.raws],
+            **{name: [value] * len(rows.rows) for name, value in (("source", origin.name), ("territory", origin.territory), ("industry", origin.industry))},
+        }  # fmt: skip
+        batch = Batch(f"{done.segment.name}:{origin.name}", origin.name, rows.rows, rows.raws, mapped.logsources, columns, origin.organisation)
+        batch = _levelled(_shielded(batch, origin, [rule for rule in origin.rules if rule.examine is Examine.STORED], done))
         hits = self._examine(batch)
         stored = _shielded(batch, origin, [rule for rule in origin.rules if rule.examine is Examine.ORIGINAL], done, only=frozenset(row for one in hits.values() for row in one))
-        columns = dict(stored.columns)
-        if stored is not batch:
-            columns["level"] = [int(level) for level in classify(columns)]
-        columns["rules"] = _rules(len(rows), hits.values())
+        columns = {**(batch if stored is batch else _levelled(stored)).columns, "rules": _rules(len(rows.rows), hits.values())}
         shut = [row for row, level in enumerate(columns["level"]) if level in origin.sealed]
         done.batches.append((_veiled(_hit(replace(stored, columns=columns), hits.values()), shut), hits))
         if shut:
             columns = sealing.columns_sealed(columns, shut, scope.SEALABLE)
         done.owners.add(origin.territory)
-        done.events.append((shape.table(columns), [table_of(uid or 0) for uid in columns.get("class_uid") or [0] * len(rows)]))
+        done.events.append((shape.table(columns), [table_of(uid or 0) for uid in columns.get("class_uid") or [0] * len(rows.rows)]))
 
     def _hidden(self, raw: bytes) -> bytes:
         """A reject of a source that is desensitised: sealed where it can be kept whole, otherwise not kept; nobody could say what stands in it."""
@@ -234,6 +252,11 @@ class Preparer:
             except Exception:
                 log.exception("the examiner %s failed on batch %s: its %d events are stored without its rules", name, batch.ref, len(batch))
         return hits
+
+
+def _levelled(batch: Batch) -> Batch:
+    """The batch with the data level of every row as its columns now are."""
+    return replace(batch, columns={**batch.columns, "level": [int(level) for level in classify(batch.columns)]})
 
 
 def _shielded(batch: Batch, origin: Origin, rules: Sequence[Rule], done: Prepared, *, only: frozenset[int] | None = None) -> Batch:
