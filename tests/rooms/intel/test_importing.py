@@ -13,7 +13,7 @@ from lianfang.commons.ledger import models as ledger
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Invalid, Refused
 from lianfang.rooms.intel import actions, models, queries
-from lianfang.rooms.intel.actions import importing, intake
+from lianfang.rooms.intel.actions import importing, intake, writing
 from lianfang.rooms.intel.queries import bundles, intakes
 from lianfang.rooms.intel.types import Stage, Terms
 
@@ -258,3 +258,18 @@ def test_what_nobody_waits_for_any_more_can_be_discarded(viewers):
         assert intakes.stuck(row)
         actions.discard(row, actor=viewers.member)
     assert models.Intake.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_the_database_gave_up_for_another_is_done_again(viewers, monkeypatch):
+    """Two that wait for each other: the database ends one of them, which then takes its turn."""
+    insert, given_up = writing.insert, iter([True, True])
+
+    def torn(rows):
+        if next(given_up, False):
+            raise OperationalError(1213, "Deadlock found when trying to get lock; try restarting transaction")
+        return insert(rows)
+
+    monkeypatch.setattr(writing, "insert", torn)
+    report = actions.import_list("a.bad.example\nb.bad.example", source="feed", actor=viewers.member, days=0)
+    assert (report.read, report.added, rows().count()) == (2, 2, 2)

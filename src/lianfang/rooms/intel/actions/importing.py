@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from lianfang.commons.ledger import actions as ledger
@@ -34,6 +34,7 @@ from lianfang.rooms.intel.types import Form, Rejected, Report, Terms
 PART = 2_500
 """Items of one transaction: few enough that other writers of a small node wait for a fifth of a second, not longer."""
 KEPT = 10_000
+TURNS = 5
 """Rejects of one import that are kept; the rest are only counted."""
 
 Step = Callable[[Report], Any]
@@ -79,7 +80,7 @@ def _part(report: Report, part: Sequence[reading.Item], terms: Terms, mine: dict
     rejects = [item for item in part if isinstance(item, Rejected)]
     fresh = list(_once((item for item in part if isinstance(item, Candidate)), terms, seen))
     entries = knowing.once((item for item in part if isinstance(item, Entry)), seen)
-    merged = [_merged(fresh, terms, mine) if fresh else (0, 0), knowing.merged(entries, terms, mine) if entries else (0, 0)]
+    merged = [_in_turn(_merged, fresh, terms, mine) if fresh else (0, 0), _in_turn(knowing.merged, entries, terms, mine) if entries else (0, 0)]
     added, renewed = sum(one for one, _ in merged), sum(one for _, one in merged)
     taken = len(fresh) + len(entries)
     doubled = len(part) - len(rejects) - taken
@@ -110,6 +111,17 @@ def _once(items: Iterable[Candidate], terms: Terms, seen: set[bytes]) -> Iterato
         if key not in seen:
             seen.add(key)
             yield item, source, digest
+
+
+def _in_turn(merge: Callable[..., tuple[int, int]], *given: Any) -> tuple[int, int]:
+    """One transaction. Of two that wait for each other the database gives one up, to be done again (MariaDB's error 1213, PostgreSQL's 40P01)."""
+    for _ in range(TURNS - 1):
+        try:
+            return merge(*given)
+        except OperationalError:
+            if connection.in_atomic_block:  # the transaction around this one is lost with it
+                raise
+    return merge(*given)
 
 
 @transaction.atomic
