@@ -34,8 +34,9 @@ from lianfang.rooms.intel.types import Form, Rejected, Report, Terms
 PART = 2_500
 """Items of one transaction: few enough that other writers of a small node wait for a fifth of a second, not longer."""
 KEPT = 10_000
-TURNS = 5
 """Rejects of one import that are kept; the rest are only counted."""
+TURNS = 5
+"""How often one part is tried where others write the same at once."""
 
 Step = Callable[[Report], Any]
 Said = tuple[Candidate, str, str]
