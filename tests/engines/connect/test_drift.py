@@ -39,12 +39,12 @@ def test_an_ordinary_window_is_no_drift_whatever_its_size(usual):
 
 
 def test_a_renamed_field_is_named_with_what_it_was_and_what_it_is(usual):
-    (found,) = usual.judge(window(changed(row(n) for n in range(30))), strict=False)
+    (found,) = usual.judge(window(changed(row(n) for n in range(30))), strict=True)
     assert (found.what, found.template, found.name, found.before, found.now, found.lost, found.fresh, found.sure) == ("attribute", "t", "src_ip", 1.0, 0.0, ("src",), ("source_address",), True)
 
 
 def test_texts_that_give_no_value_any_more_are_a_drift_without_any_field_gone(usual):
-    (found,) = usual.judge(window([row(n, port=f"tcp/{n}") for n in range(30)]), strict=False)
+    (found,) = usual.judge(window([row(n, port=f"tcp/{n}") for n in range(30)]), strict=True)
     assert (found.name, found.lost, found.fresh, found.sure) == ("src_port", (), (), True)
 
 

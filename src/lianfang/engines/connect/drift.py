@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from statistics import median
 from typing import Any
@@ -158,15 +158,15 @@ class Usual:
                 self.kinds[name] = Seen(mine.records // 2, Counter({one: count // 2 for one, count in mine.fields.items() if count > 1}), Counter({one: count // 2 for one, count in mine.columns.items() if count > 1}))
 
     def judge(self, window: Window, *, strict: bool) -> list[Change]:
-        """What changed; nothing while the window or the past is too small. ``strict``: the source names its template, so that a lost attribute alone is sure."""
+        """What changed; nothing while the window or the past is too small. ``strict``: the source names its template; where it is found by itself, other kinds of records may come at any time, and nothing is sure."""
         if not self.is_mature or window.size < WINDOW:
             return []
         found = [*self._share("rejects", window.rejects, window.size, [(one[1], one[0] + one[1]) for one in self.windows])]
         found += self._share("unknown", window.unknown, window.records, [(one[2], one[0]) for one in self.windows], least=0.05)
         for name, seen in window.kinds.items():
             if name in self.kinds and self.kinds[name].records >= MATURE and seen.records >= SEVERAL:
-                found += self._kind(name, seen, strict=strict)
-        return found
+                found += self._kind(name, seen)
+        return found if strict else [replace(one, sure=False) for one in found]
 
     def _share(self, what: str, count: int, total: int, past: Sequence[tuple[int, int]], *, least: float = 1.0) -> Iterable[Change]:
         """A share that rose far above its median; ``least``: only where the median is no more than this."""
@@ -178,7 +178,7 @@ class Usual:
         if usual <= least and count >= SEVERAL and count / total > usual + max(STEP, 4 * spread):
             yield Change(what, before=round(usual, 4), now=round(count / total, 4))
 
-    def _kind(self, name: str, seen: Seen, *, strict: bool) -> Iterable[Change]:
+    def _kind(self, name: str, seen: Seen) -> Iterable[Change]:
         past, lowest = self.kinds[name], self.lowest.get(name, {})
         lost = tuple(one for one, count in past.fields.items() if count / past.records >= ALWAYS and seen.fields[one] / seen.records < OFTEN)
         fresh = tuple(one for one, count in seen.fields.items() if count / seen.records >= OFTEN / 2 and past.fields[one] / past.records <= NEVER)[:20]
@@ -186,7 +186,7 @@ class Usual:
         for column, count in past.columns.items():
             share, floor = seen.columns[column] / seen.records, lowest.get(column, 0.0)
             if count / past.records >= ALWAYS and floor >= STEADY and share <= floor - FALL and seen.records - seen.columns[column] >= SEVERAL:
-                gone.append(Change("attribute", name, column, round(count / past.records, 4), round(share, 4), lost, fresh, strict or bool(fresh) or not lost))
+                gone.append(Change("attribute", name, column, round(count / past.records, 4), round(share, 4), lost, fresh))
         yield from gone
         if not gone and (lost or (fresh and _is_uniform(past))):
             yield Change("fields", name, lost=lost, fresh=fresh, sure=False)

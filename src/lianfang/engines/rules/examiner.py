@@ -22,7 +22,7 @@ from lianfang.kernel.errors import Invalid, Missing
 if TYPE_CHECKING:
     from lianfang.engines.rules.arrowpath import Tables  # needs numpy and pyarrow.compute, which a worker without tables need not load
 
-CACHE_BYTES = 64 << 20
+CACHE_BYTES = 128 << 20
 
 
 class Examiner:

@@ -34,6 +34,8 @@ SAY = 15.0
 LOOKED_AT = 40
 """Rows of a batch whose field names are noted, so that a rule's page can say which fields this node's data has."""
 FIELDS_KEPT = 3000
+CACHE_BYTES = 64 << 20
+"""Half of what the engine takes by itself: here decoding, mapping and storing need memory beside it."""
 
 
 class Watchman:
@@ -45,7 +47,7 @@ class Watchman:
         self.digests: tuple[str, ...] = ()
         self.seen: dict[str, str] = {}
         self._rules_at = self._watch_at = self._said_at = 0.0
-        self.engine = Examiner(Compiled((), (), ()))
+        self.engine = Examiner(Compiled((), (), ()), cache_bytes=CACHE_BYTES)
         self.keep_up()
 
     def examine(self, batch: Batch) -> dict[int, tuple[str, ...]]:
