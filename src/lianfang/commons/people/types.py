@@ -229,7 +229,7 @@ FUNCTIONS = (
         key="auditor",
         name=gettext_noop("Auditor"),
         about=gettext_noop("Reads the ledger and who may do what; changes nothing."),
-        permissions=("ledger.*", "people.*.view", "people.*.export", "lake.touch.*", "lake.exportrequest.view", "lake.measure.view", "standards.policy.view", "standards.disposal.view"),
+        permissions=("ledger.*", "people.*.view", "people.*.export", "lake.touch.*", "lake.exportrequest.view", "lake.measure.view", "standards.policy.view"),
         landing="ledger:record_list",
         clearance=DataLevel.L1,
     ),

@@ -46,7 +46,7 @@ POLICIES = sheets.register(
         fields=FIELDS,
         form=PolicyForm,
         order="code",
-        nav=Nav("operations", _("Policies"), order=38, icon="book"),
+        nav=Nav("governance", _("Policies"), order=38, icon="book"),
         importable=False,
         create=actions.create_policy,
         change=actions.change_policy,
