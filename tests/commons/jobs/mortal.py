@@ -1,7 +1,8 @@
 """A node of its own whose workers are killed: run as a script, prints what happened as JSON.
 
 ``python mortal.py FACTS JOBS KILLS`` on the database of the environment. Workers are forked from one warm process, so
-that dozens can die within seconds, at moments nobody chooses.
+that dozens can die within seconds, at moments nobody chooses. A machine that works off everything before the killing
+ends is given as much again, so that nobody dies idle.
 """
 
 import json
@@ -25,6 +26,8 @@ from lianfang.commons.jobs import actions, declare, models  # noqa: E402
 from lianfang.kernel.facts import Fact  # noqa: E402
 
 LEASE = 0.4
+ECHO = 1_000_000
+"""What a listener writes is numbered from here, so that it is told apart from what the supply asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def hear(fact):
     effect("heard", fact.n)
     actions.publish(Echoed(fact.n))
     if fact.n % 5 == 0:
-        actions.enqueue("mortal.write", {"n": 10_000 + fact.n})
+        actions.enqueue("mortal.write", {"n": ECHO + fact.n})
 
 
 @declare.on(Rang, name="mortal.overhear")
@@ -74,18 +77,30 @@ def keep(n, run):
     effect("kept", n)
 
 
-def prepare(facts: int, jobs: int) -> None:
+def prepare() -> None:
     call_command("migrate", verbosity=0)
     with connection.cursor() as cursor:
         serial = {"sqlite": "integer primary key autoincrement", "postgresql": "serial primary key", "mysql": "integer primary key auto_increment"}[connection.vendor]
         cursor.execute(f"CREATE TABLE effect (id {serial}, kind varchar(20), n integer)")
-    for n in range(facts):
-        actions.publish(Rang(n))
-    with transaction.atomic():
-        for n in range(jobs):
-            actions.enqueue("mortal.write", {"n": n})
-            actions.enqueue("mortal.keep", {"n": n})
-    connection.close()
+
+
+@dataclass
+class Supply:
+    """Work without end: ``facts`` and ``jobs`` at a time, numbered on; ``shares`` counts how often it was given."""
+
+    facts: int
+    jobs: int
+    shares: int = 0
+
+    def give(self) -> None:
+        for n in range(self.shares * self.facts, (self.shares + 1) * self.facts):
+            actions.publish(Rang(n))
+        with transaction.atomic():
+            for n in range(self.shares * self.jobs, (self.shares + 1) * self.jobs):
+                actions.enqueue("mortal.write", {"n": n})
+                actions.enqueue("mortal.keep", {"n": n})
+        self.shares += 1
+        connection.close()  # workers are forked from here
 
 
 def worker() -> int:
@@ -102,19 +117,20 @@ def open_work() -> bool:
     return busy
 
 
-def slaughter(kills: int) -> tuple[int, bool]:
-    """Two workers at once; again and again one of them dies. Also says whether there was work left when the last died."""
+def slaughter(kills: int, supply: Supply) -> int:
+    """Two workers at once; again and again one of them dies, while there is work. Says how many died."""
     living, dead, started = [worker(), worker()], 0, time.monotonic()
     while dead < kills and time.monotonic() - started < 90:
         time.sleep(random.random() * 0.25 + 0.002)
+        if not open_work():
+            supply.give()
         victim = living.pop(random.randrange(len(living)))
         os.kill(victim, signal.SIGKILL)
         os.waitpid(victim, 0)
         dead += 1
         living.append(worker())
-    busy = open_work()
     finish(living)
-    return dead, busy
+    return dead
 
 
 def finish(living: list[int]) -> None:
@@ -126,16 +142,18 @@ def finish(living: list[int]) -> None:
         os.waitpid(pid, 0)
 
 
-def report(dead: int, busy: bool) -> dict:
+def report(dead: int, supply: Supply) -> dict:
     with connection.cursor() as cursor:
         cursor.execute("SELECT kind, n FROM effect ORDER BY id")
         rows = cursor.fetchall()
     effects = {kind: [n for each, n in rows if each == kind] for kind in ("heard", "overheard", "echoed", "written", "kept")}
     left = models.Delivery.objects.exclude(state="done").count() + models.Job.objects.filter(name__startswith="mortal.").exclude(state="done").count()
-    return {"kills": dead, "left": left, "busy_at_last_kill": busy, **effects}
+    return {"kills": dead, "left": left, "facts": supply.shares * supply.facts, "jobs": supply.shares * supply.jobs, **effects}
 
 
 if __name__ == "__main__":
     facts, jobs, kills = map(int, sys.argv[1:])
-    prepare(facts, jobs)
-    print(json.dumps(report(*slaughter(kills))))
+    prepare()
+    supply = Supply(facts, jobs)
+    supply.give()
+    print(json.dumps(report(slaughter(kills, supply), supply)))
