@@ -86,3 +86,17 @@ def client_of(users):
         return made
 
     return client
+
+
+@pytest.fixture
+def browser(client, users):
+    """``browser("member")``: the test's one client, in which that person is logged in and reads English; ``None``: nobody."""
+
+    def login(name):
+        client.logout()
+        if name:
+            client.force_login(getattr(users, name), backend="django.contrib.auth.backends.ModelBackend")
+        client.cookies["django_language"] = "en"
+        return client
+
+    return login

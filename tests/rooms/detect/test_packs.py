@@ -3,6 +3,7 @@
 import zipfile
 
 import pytest
+from django.utils import translation
 from tests.rooms.detect.conftest import BROKEN, DUMP, UID, WHOAMI
 
 from lianfang.commons.ledger import queries as ledger
@@ -36,8 +37,10 @@ def test_a_rule_keeps_what_it_says_of_itself(pack):
     found = rule("dump")
     assert (found.author, found.level, found.severity, found.alarm, found.techniques, found.tactics) == ("Another author", "critical", 5, "credential", ["T1003.001"], ["credential-access"])
     assert found.fields == ["Channel", "CommandLine", "EventID"]
-    assert rule("whoami").named("zh-hans") == "查询当前用户"
-    assert rule("whoami").named("en") == "Who am I"
+    with translation.override("zh-hans"):
+        assert str(rule("whoami")) == "查询当前用户"
+    with translation.override("en"):
+        assert str(rule("whoami")) == "Who am I"
     assert rule("ssh").alarm == "weak-password"
     assert {mark.value for mark in found.marks.all()} == {"T1003", "T1003.001", "credential-access"}
 

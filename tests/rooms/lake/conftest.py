@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from lianfang.commons.people import actions as people_actions
+from lianfang.commons.people import models as people_models
 from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.lake import actions, queries
@@ -94,4 +96,8 @@ def all_events(last_hour):
     return lambda **more: queries.search(last_hour(limit=500, **more), viewer=SYSTEM).events
 
 
-CLEARED = DataLevel.L4
+def cleared(user, level=DataLevel.L4):
+    """Give a person a role of their own with this clearance."""
+    role = people_models.Role.objects.filter(key="cleared").first() or people_models.Role.objects.create(key="cleared", name="Cleared", permissions=["*"], clearance=int(level))
+    people_actions.grant(str(user.pk), role="cleared", over=str(user.organisation_id), actor=SYSTEM)
+    return role

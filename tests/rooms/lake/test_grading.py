@@ -21,19 +21,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def browser(client, users):
-    """``browser("member")``: a client in which that person is logged in."""
-
-    def login(name):
-        client.logout()
-        client.force_login(getattr(users, name), backend="django.contrib.auth.backends.ModelBackend")
-        client.cookies["django_language"] = "en"
-        return client
-
-    return login
-
-
-@pytest.fixture
 def analyst(tree, users, make_person):
     """A colleague of the member who may see data up to level 2."""
     users.analyst = make_person("analyst", tree.harbour, "analyst")

@@ -16,18 +16,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SQL = "SELECT host, process_pid, ips, time FROM events ORDER BY host"
 
 
-@pytest.fixture
-def browser(client, users):
-    """``browser("member")``: a client in which that person is logged in."""
-
-    def login(name):
-        client.logout()
-        client.force_login(getattr(users, name), backend="django.contrib.auth.backends.ModelBackend")
-        return client
-
-    return login
-
-
 def exports() -> int:
     return Record.objects.filter(verb="lake.events_exported").count()
 

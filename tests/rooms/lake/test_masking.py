@@ -1,37 +1,19 @@
 """Desensitising as people meet it: a rule switched on by page, and from then on nobody finds the original anywhere."""
 
 import json
-import sqlite3
 
-import pyarrow.parquet as pq
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
-from tests.rooms.lake.conftest import sysmon
+from tests.rooms.kept import database, everything
+from tests.rooms.lake.conftest import cleared, sysmon
 
 from lianfang.commons.ledger.models import Record
-from lianfang.commons.people import actions as people_actions
-from lianfang.commons.people import models as people_models
-from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.lake import actions, models
 from lianfang.rooms.lake.actions import receiving
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PHONE = "13812345678"
-
-
-@pytest.fixture
-def browser(client, users):
-    """``browser("member")``: a client in which that person is logged in."""
-
-    def login(name):
-        client.logout()
-        client.force_login(getattr(users, name), backend="django.contrib.auth.backends.ModelBackend")
-        client.cookies["django_language"] = "en"
-        return client
-
-    return login
 
 
 def rule(client, name="users", **fields):
@@ -41,21 +23,6 @@ def rule(client, name="users", **fields):
     assert answer.status_code == 302, answer.content.decode()
     receiving.forget_doors()
     return models.MaskRule.objects.get(name=name)
-
-
-def everything(home):
-    """Every byte of the node's folder, as it lies there (Parquet pages opened)."""
-    found = []
-    for path in home.rglob("*"):
-        if path.is_file():
-            found.append(path.read_bytes())
-            if path.suffix == ".parquet" and path.stat().st_size:
-                found.append(json.dumps(pq.ParquetFile(path).read().to_pylist(), default=str, ensure_ascii=False).encode())
-    return b"\n".join(found).lower()
-
-
-def database():
-    return "\n".join(connection.connection.iterdump()).lower() if isinstance(connection.connection, sqlite3.Connection) else ""
 
 
 def test_a_rule_by_page_and_the_original_lies_nowhere(put, browser, home, source, viewers):
@@ -156,13 +123,6 @@ def test_a_rule_that_cannot_work_is_not_taken_and_says_why(browser):
     assert answer.status_code != 302
     assert "numbers" in answer.content.decode()
     assert not models.MaskRule.objects.exists()
-
-
-def cleared(user, level=DataLevel.L4):
-    """Give a person a role of their own with this clearance."""
-    role = people_models.Role.objects.filter(key="cleared").first() or people_models.Role.objects.create(key="cleared", name="Cleared", permissions=["*"], clearance=int(level))
-    people_actions.grant(str(user.pk), role="cleared", over=str(user.organisation_id), actor=SYSTEM)
-    return role
 
 
 def test_what_leaves_is_hidden_by_recipient_and_no_expression_leads_around_it(put, browser, users):

@@ -26,19 +26,6 @@ class Watch:
 
 
 @pytest.fixture
-def browser(client, users):
-    """``browser("member")``: a client in which that person is logged in."""
-
-    def login(name):
-        client.logout()
-        if name:
-            client.force_login(getattr(users, name), backend="django.contrib.auth.backends.ModelBackend")
-        return client
-
-    return login
-
-
-@pytest.fixture
 def stored(put, monkeypatch):
     """Two events and a reject of the member's source."""
     monkeypatch.setattr(declare, "_factories", {"watch": Watch})

@@ -6,8 +6,8 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
-from tests.rooms.lake.conftest import sysmon
-from tests.rooms.lake.test_masking import browser, cleared, everything  # noqa: F401  (a fixture, and how people are cleared)
+from tests.rooms.kept import everything
+from tests.rooms.lake.conftest import cleared, sysmon
 
 from lianfang.commons.ledger.models import Record
 from lianfang.rooms.lake import models
@@ -30,7 +30,7 @@ def secret(put):
 
 
 @pytest.mark.covers("XA8")
-def test_protection_follows_the_level(put, browser, users, home):  # noqa: F811
+def test_protection_follows_the_level(put, browser, users, home):
     """Masked by clearance, sealed on the disk, its export waits for a second person: set on one page."""
     client = browser("member")
     page = client.get("/lake/protection/").content.decode()
@@ -53,7 +53,7 @@ def test_protection_follows_the_level(put, browser, users, home):  # noqa: F811
 
 
 @pytest.mark.covers("XA10")
-def test_before_taking_away_waits_for_a_second_person(secret, browser, users):  # noqa: F811
+def test_before_taking_away_waits_for_a_second_person(secret, browser, users):
     cleared(users.member)
     client = browser("member")
     page = client.post("/lake/sql/export/", {"sql": SQL, "form": "csv"})
@@ -80,7 +80,7 @@ def test_before_taking_away_waits_for_a_second_person(secret, browser, users):  
     assert client.get(f"/lake/export-requests/{row.pk}/take/").status_code == 409, "the approval is over"
 
 
-def test_a_refusal_says_why_and_a_search_waits_as_well(secret, browser, users):  # noqa: F811
+def test_a_refusal_says_why_and_a_search_waits_as_well(secret, browser, users):
     cleared(users.member)
     cleared(users.colleague)
     client = browser("member")
@@ -98,7 +98,7 @@ def test_a_refusal_says_why_and_a_search_waits_as_well(secret, browser, users): 
 
 
 @pytest.mark.covers("XA10")
-def test_during_reading_beyond_the_limit_is_stopped_told_and_released_by_another(secret, browser, users):  # noqa: F811
+def test_during_reading_beyond_the_limit_is_stopped_told_and_released_by_another(secret, browser, users):
     cleared(users.member)
     cleared(users.colleague)
     client = browser("member")
@@ -123,7 +123,7 @@ def test_during_reading_beyond_the_limit_is_stopped_told_and_released_by_another
 
 
 @pytest.mark.covers("XA10")
-def test_after_the_report_tells_who_touched_what_and_is_filtered_and_taken(secret, browser, users):  # noqa: F811
+def test_after_the_report_tells_who_touched_what_and_is_filtered_and_taken(secret, browser, users):
     client = browser("member")
     client.get("/lake/search/")
     client.post("/lake/sql/export/", {"sql": SQL + " LIMIT 1", "form": "csv"})
@@ -142,7 +142,7 @@ def test_after_the_report_tells_who_touched_what_and_is_filtered_and_taken(secre
     assert "Member" not in outside.get("/lake/touch-report/").content.decode()
 
 
-def test_measures_of_an_organisation_above_can_be_raised_and_not_lowered(browser, viewers):  # noqa: F811
+def test_measures_of_an_organisation_above_can_be_raised_and_not_lowered(browser, viewers):
     measure(browser("colleague"), 4, approve="on", reads=10)
     measure(browser("member"), 4, reads=100)
     from lianfang.rooms.lake import queries

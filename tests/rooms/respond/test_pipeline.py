@@ -5,11 +5,10 @@ import shutil
 from datetime import timedelta
 
 import pytest
-from django.apps import apps
 from django.conf import settings as live
 from django.contrib.auth import get_user
 from django.test import Client
-from tests.rooms.lake.test_masking import everything
+from tests.rooms.kept import database, everything
 
 from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.people.queries import viewer_of
@@ -22,11 +21,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 RULES = ("windows/lsass_dump_comsvcs.yml", "linux/ssh_root_password_logon.yml")
 PERSON, PHONE, ADDRESS = "zhang.wei", "13812345678", "203.0.113.77"
-
-
-def database():
-    """Whatever any table of any room holds, as text."""
-    return "\n".join(str(row) for model in apps.get_models() for row in model._base_manager.values_list()).lower()
 
 
 @pytest.fixture

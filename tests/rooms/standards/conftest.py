@@ -9,28 +9,10 @@ role, home, source, put = lake.role, lake.home, lake.source, lake.put
 
 
 @pytest.fixture
-def second(tree, make_person):
-    """Another member of the harbour, who may approve."""
-    return make_person("second", tree.harbour, "administrator")
-
-
-@pytest.fixture
-def analyst(tree, make_person):
-    """A colleague of the member who may see data up to level 2."""
-    return make_person("analyst", tree.harbour, "analyst")
-
-
-@pytest.fixture
-def browser(client, users, second, analyst):
-    """``browser("member")``: a client in which that person is logged in."""
-
-    def login(name):
-        client.logout()
-        client.force_login({**vars(users), "second": second, "analyst": analyst}[name], backend="django.contrib.auth.backends.ModelBackend")
-        client.cookies["django_language"] = "en"
-        return client
-
-    return login
+def users(users, tree, make_person):
+    """With a second member of the harbour, who may approve, and a colleague who may see data up to level 2."""
+    users.second, users.analyst = make_person("second", tree.harbour, "administrator"), make_person("analyst", tree.harbour, "analyst")
+    return users
 
 
 @pytest.fixture

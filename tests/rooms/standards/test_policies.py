@@ -77,3 +77,23 @@ def test_a_clause_with_a_control_that_there_is_not_is_refused(browser):
     answer = browser("member").post("/standards/policy/add/", {"code": "P1", "title": "x", "clauses": "1 | y | nothing"})
     assert answer.status_code == 422
     assert "clauses" in answer.context["form"].errors
+
+
+def test_a_policy_that_is_not_ready_is_sent_back_and_one_that_is_over_is_retired(taken, browser):
+    row = taken["DSM"]
+    did(browser("member"), "submit", row)
+    did(browser("second"), "return", row)
+    assert row.state == "draft"
+    assert browser("member").post(f"/standards/policy/{row.pk}/change/", {"code": "DSM", "title": "x", "clauses": "1 | y | ledger"}).status_code == 302
+    did(browser("member"), "submit", row)
+    did(browser("second"), "approve", row)
+    did(browser("second"), "retire", row)
+    assert row.state == "retired"
+    page = browser("member").get(f"/standards/policy/{row.pk}/").content.decode()
+    assert "Versions" in page
+
+
+def test_no_draft_takes_the_code_of_another(taken, browser):
+    answer = browser("member").post(f"/standards/policy/{taken['DSM'].pk}/change/", {"code": "DSG", "title": "x", "clauses": "1 | y | ledger"})
+    assert answer.status_code == 422
+    assert "code" in answer.context["form"].errors

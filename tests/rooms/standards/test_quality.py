@@ -133,11 +133,11 @@ def test_scores_are_shown_over_time(put, browser, measured):
     assert "Scores over time" in client.get(f"/standards/rule/{rule.pk}/").content.decode()
 
 
-def test_what_may_not_be_seen_is_not_counted(put, browser, measured, analyst, viewers):
+def test_what_may_not_be_seen_is_not_counted(put, browser, measured, users, viewers):
     """A made-up format must not tell whether a hidden value fits it."""
     put(sysmon(1, CommandLine="net use x: /user:li secret"))
     values = {**RULE, "kind": "format", "column": "process_cmd", "pattern": ".*secret.*"}
-    reader = replace(people.viewer_of(analyst), permissions=frozenset({"*"}), clearance=DataLevel.L1)
+    reader = replace(people.viewer_of(users.analyst), permissions=frozenset({"*"}), clearance=DataLevel.L1)
     rule = actions.create_rule({**values, "weight": 1, "threshold": 95.0, "window": 24, "enabled": True, "codes": []}, actor=reader)
     measured()
     rule.refresh_from_db()
@@ -180,7 +180,7 @@ def test_the_basic_rules_come_with_one_click_and_cover_four_words(put, browser, 
     assert found["consistency"] == "100"
 
 
-def test_who_may_only_read_changes_nothing(browser, analyst, put, measured):
+def test_who_may_only_read_changes_nothing(browser, put, measured):
     put(sysmon(1))
     rule = declared(browser("member"), name="user", column="user")
     client = browser("analyst")

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from django.db import models
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from lianfang.commons.frame.language import either
 from lianfang.commons.frame.scoped import Scoped
 from lianfang.kernel import clock
 from lianfang.kernel.ids import new_id
@@ -77,8 +77,7 @@ class Alert(Scoped):
         )
 
     def __str__(self) -> str:
-        chinese = (get_language() or "").startswith("zh")
-        return (self.title_zh if chinese else "") or self.title
+        return either(self.title_zh, self.title)
 
     @property
     def ref(self) -> Ref:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from django.db import models
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from lianfang.commons.frame.language import either
 from lianfang.commons.frame.scoped import Scoped
 from lianfang.kernel import clock
 from lianfang.kernel.labels import Severity
@@ -54,8 +54,7 @@ class Finding(Scoped):
         )
 
     def __str__(self) -> str:
-        chinese = (get_language() or "").startswith("zh")
-        return (self.title_zh if chinese else "") or self.title
+        return either(self.title_zh, self.title)
 
     @property
     def ref(self) -> Ref:

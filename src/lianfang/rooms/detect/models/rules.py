@@ -6,9 +6,9 @@ Rules belong to the node, not to an organisation: who may see rules may see all 
 from __future__ import annotations
 
 from django.db import models
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from lianfang.commons.frame.language import chinese, either
 from lianfang.kernel import clock
 from lianfang.kernel.ids import new_id
 from lianfang.kernel.labels import Severity
@@ -106,12 +106,17 @@ class Rule(models.Model):
         indexes = (models.Index(fields=["-severity", "uid"], name="detect_rule_loudest"),)
 
     def __str__(self) -> str:
-        return self.named()
+        return either(self.title_zh, self.title)
 
-    def named(self, language: str = "") -> str:
-        """The title in the reader's language, as far as there is one."""
-        chinese = (language or get_language() or "").startswith("zh")
-        return (self.title_zh if chinese else "") or self.title
+    @property
+    def about(self) -> str:
+        """What it is for, in the reader's language."""
+        return either(self.description_zh, self.description)
+
+    @property
+    def known_false(self) -> list[str]:
+        """Where it is known to be wrong, in the reader's language."""
+        return (self.falsepositives_zh if chinese() else []) or [one for one in self.falsepositives if one.lower() != "unknown"]
 
     @property
     def ref(self) -> Ref:

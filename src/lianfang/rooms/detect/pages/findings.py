@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
-
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame.pages import Nav
 from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Sheet, register
 from lianfang.commons.people import queries as people
-from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import models, queries
 from lianfang.rooms.detect.queries import framework
 from lianfang.rooms.lake import queries as lake
-
-
-def _owners(viewer: Viewer) -> list[tuple[str, str]]:
-    """The organisations whose logs the viewer sees."""
-    return sorted(((organisation, people.name_of(organisation)) for organisation in set(lake.owners(viewer=viewer).values())), key=itemgetter(1))
-
-
-def _sources(viewer: Viewer) -> list[tuple[str, str]]:
-    return [(name, name) for name in lake.source_names(viewer=viewer)]
-
 
 FINDINGS = register(
     Sheet(
@@ -58,8 +45,8 @@ FINDINGS = register(
             Filter("severity", _("Severity"), kind="choice", choices=SEVERITIES),
             Filter("kind"),
             Filter("host", _("Host")),
-            Filter("organisation", _("Organisation"), kind="choice", choices=_owners),
-            Filter("source", _("Source"), kind="choice", choices=_sources),
+            Filter("organisation", _("Organisation"), kind="choice", choices=lake.owner_choices),
+            Filter("source", _("Source"), kind="choice", choices=lake.source_choices),
             Filter("last", _("Last event")),
             Filter("backfilled"),
             Filter("rule", _("Rule"), kind="text", lookup="rule_uid"),

@@ -12,7 +12,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.translation import get_language
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
@@ -143,10 +142,9 @@ RULES = register(
 @panel("detect.rule.main", order=10)
 def about(request: HttpRequest, row: models.Rule) -> str:
     """What it is for, in the reader's language; where it is known to be wrong; what it rests on."""
-    chinese = (get_language() or "").startswith("zh")
     context = {
-        "about": (row.description_zh if chinese else "") or row.description,
-        "false": (row.falsepositives_zh if chinese else []) or [one for one in row.falsepositives if one.lower() != "unknown"],
+        "about": row.about,
+        "false": row.known_false,
         "references": [link for link in row.references if link.startswith(("https://", "http://"))],
         "problem": row.problem,
     }

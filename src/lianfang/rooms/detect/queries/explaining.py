@@ -53,8 +53,8 @@ def explain_row(uid: str, row: Row, origin: LogSource | None) -> Explanation:
         return Explanation(uid, "", (), _("The rule is not installed any more."))
     compiled = _compiled(rule.uid, rule.digest)
     if not compiled.rules:
-        return Explanation(uid, rule.named(), (), _("The rule, as it is now, cannot be compiled."))
-    return _explained(Examiner(compiled, cache_bytes=1 << 20), uid, row, origin, rule.named())
+        return Explanation(uid, str(rule), (), _("The rule, as it is now, cannot be compiled."))
+    return _explained(Examiner(compiled, cache_bytes=1 << 20), uid, row, origin, str(rule))
 
 
 @lru_cache(maxsize=256)

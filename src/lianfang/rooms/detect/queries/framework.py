@@ -12,14 +12,11 @@ from typing import Any
 
 import yaml
 from django.conf import settings
-from django.utils.translation import get_language
+
+from lianfang.commons.frame.language import chinese, either
 
 ALARM_TAG = "lianfang.alarm."
 TACTIC_TAG = "attack."
-
-
-def _chinese() -> bool:
-    return (get_language() or "").startswith("zh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,7 @@ class Named:
     @property
     def name(self) -> str:
         """In the reader's language."""
-        return self.zh if _chinese() else self.en
+        return either(self.zh, self.en)
 
     def __str__(self) -> str:
         return self.name
@@ -67,7 +64,7 @@ class Attack:
         """``T1003.001`` → ``OS Credential Dumping: LSASS Memory``."""
         own = self.technique(id).name
         parent = id.split(".")[0]
-        colon = "：" if _chinese() else ": "
+        colon = "：" if chinese() else ": "
         return f"{self.technique(parent).name}{colon}{own}" if parent != id and own != id else own
 
     def served_by(self, id: str) -> tuple[str, ...]:

@@ -222,15 +222,10 @@ def _entry_rows(content: bytes) -> Iterator[Entry | knowledge.Unread]:
     delimiter = _delimiter(first)
     headers = _cells(first, delimiter)
     roles, table = known_by(headers, ENTRY_HEADERS), csv.reader(_behind_head(Lines(content, 4 * LONGEST_LINE)), delimiter=delimiter)
-    for number in range(2, MOST + 1):
-        try:
-            cells = next(table)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield knowledge.Unread(number, "", str(error)[:100])
-            continue
-        if any(cell.strip() for cell in cells):
+    for number, cells in _numbered(table):
+        if isinstance(cells, str):
+            yield knowledge.Unread(number, "", cells)
+        else:
             yield knowledge.row(number, dict(zip(headers, cells)), roles)
 
 
@@ -327,16 +322,25 @@ def _behind_head(lines: Lines) -> Lines:
     return lines
 
 
-def _rows(table: Iterator[list[str]], places: Sequence[tuple[str, int]], terms: Terms) -> Iterator[Item]:
+def _numbered(table: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | str]]:
+    """Rows that hold something, with their numbers below the head; where one is no CSV, why."""
     for number in range(2, MOST + 1):
         try:
             cells = next(table)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Rejected(number, "", "csv", str(error)[:100])
+            yield number, str(error)[:100]
             continue
         if any(cell.strip() for cell in cells):
+            yield number, cells
+
+
+def _rows(table: Iterator[list[str]], places: Sequence[tuple[str, int]], terms: Terms) -> Iterator[Item]:
+    for number, cells in _numbered(table):
+        if isinstance(cells, str):
+            yield Rejected(number, "", "csv", cells)
+        else:
             yield from _row(number, cells, places, terms)
 
 

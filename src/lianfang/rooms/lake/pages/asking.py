@@ -13,9 +13,10 @@ from urllib.parse import urlencode
 
 from django.http import QueryDict
 from django.utils import timezone
-from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
+from lianfang.commons.frame.language import either
 from lianfang.commons.frame.sheets import SEVERITIES as SEVERITY_CHOICES
 from lianfang.engines.schema.events import BY_NAME, COLUMNS, Kind
 from lianfang.engines.schema.ocsf import ACTIVITIES_ZH, CLASSES
@@ -142,7 +143,7 @@ def _moment(text: str) -> datetime | None:
 
 def title(column: str) -> str:
     """A column's name in the reader's language."""
-    return BY_NAME[column].zh if (get_language() or "").startswith("zh") else BY_NAME[column].en
+    return either(BY_NAME[column].zh, BY_NAME[column].en)
 
 
 def said(column: str, value: Any) -> str:
@@ -157,7 +158,7 @@ def class_name(uid: int | None) -> str:
     known = CLASSES.get(uid or 0)
     if known is None:
         return str(_("Other"))
-    return known.zh if (get_language() or "").startswith("zh") else known.caption
+    return either(known.zh, known.caption)
 
 
 STATUSES: dict[int, Any] = {1: pgettext_lazy("status", "succeeded"), 2: pgettext_lazy("status", "failed")}
@@ -168,7 +169,7 @@ def activity_name(uid: int | None, activity: int | None) -> str:
     """What was done, in the reader's language; empty when it is not said."""
     known = CLASSES.get(uid or 0)
     caption = known.activities.get(activity or 0, "") if known and activity else ""
-    return ACTIVITIES_ZH.get(caption, caption) if (get_language() or "").startswith("zh") else caption
+    return either(ACTIVITIES_ZH.get(caption, caption), caption)
 
 
 def status_name(status: int | None) -> str:

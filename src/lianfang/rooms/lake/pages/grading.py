@@ -9,10 +9,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import reverse, reverse_lazy
 from django.utils.dateparse import parse_date
-from django.utils.translation import get_language, gettext, pgettext_lazy
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame import sheets
+from lianfang.commons.frame.language import either
 from lianfang.commons.frame.pages import Nav, page, panel, show
 from lianfang.commons.frame.sheets import Column, Filter, Sheet, SheetForm, Verb
 from lianfang.kernel.errors import Fault, Invalid
@@ -89,7 +90,7 @@ class GradeForm(SheetForm):
 
 def named(group: Any) -> str:
     """A class, sub-class or item in the reader's language."""
-    return str(group.zh if (get_language() or "zh").startswith("zh") else group.en)
+    return either(group.zh, group.en)
 
 
 GRADES = sheets.register(

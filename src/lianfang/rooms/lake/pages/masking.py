@@ -9,10 +9,11 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import reverse, reverse_lazy
-from django.utils.translation import get_language, gettext, pgettext_lazy
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame import sheets
+from lianfang.commons.frame.language import either
 from lianfang.commons.frame.pages import Nav, page, panel, show
 from lianfang.commons.frame.sheets import Column, Filter, Sheet, SheetForm, Verb
 from lianfang.engines.masking import KINDS
@@ -142,8 +143,7 @@ def shipped(request: HttpRequest) -> HttpResponse:
         messages.success(request, gettext("Taken over: %d. They are off; look what each would do, then switch it on.") % len(made))
         return HttpResponseRedirect(reverse("lake:maskrule_list"))
     known = set(models.MaskRule.objects.filter(organisation=viewer.organisation).values_list("name", flat=True))
-    chinese = (get_language() or "zh").startswith("zh")
-    lines = [{"name": name, "title": (entry.get("zh") if chinese else "") or name.replace("-", " "), "why": (entry.get("zh_why") if chinese else "") or entry.get("why", ""), "way": entry["way"], "taken": name in known} for name, entry in shielding.shipped().items()]
+    lines = [{"name": name, "title": either(entry.get("zh", ""), name.replace("-", " ")), "why": either(entry.get("zh_why", ""), entry.get("why", "")), "way": entry["way"], "taken": name in known} for name, entry in shielding.shipped().items()]
     return show(request, "lake/masking_shipped.html", {"lines": lines, "left": [line for line in lines if not line["taken"]]})
 
 

@@ -12,9 +12,10 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.translation import get_language, gettext, ngettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from lianfang.commons.frame.language import either
 from lianfang.commons.frame.pages import Nav, page, said, show
 from lianfang.engines.connect import drafting, recognise
 from lianfang.engines.connect.drafting import Draft, Pick
@@ -274,8 +275,7 @@ def _activities(klass: str) -> list[tuple[str, str]]:
         found = class_of(int(klass) if klass.isdigit() else klass) if klass else None
     except Invalid:
         found = None
-    zh = (get_language() or "").startswith("zh")
-    return [(caption, ACTIVITIES_ZH.get(caption, caption) if zh else caption) for caption in found.activities.values()] if found else []
+    return [(caption, either(ACTIVITIES_ZH.get(caption, caption), caption)) for caption in found.activities.values()] if found else []
 
 
 def _preview(seen: Preview) -> dict[str, Any]:

@@ -3,24 +3,24 @@
 from lianfang.rooms.lake.queries.cataloguing import table_story
 from lianfang.rooms.lake.queries.drifting import drifts
 from lianfang.rooms.lake.queries.elsewhere import sql_on
-from lianfang.rooms.lake.queries.figures import backlog, catalogue, certificate, gauges, has_sample, lag, last_hour, layers, overview, owners, rate_now, source_names, zones
+from lianfang.rooms.lake.queries.figures import catalogue, certificate, gauges, has_sample, lag, last_hour, layers, overview, owner_choices, owners, rate_now, source_choices, source_names, zones
 from lianfang.rooms.lake.queries.leaving import left, left_counts
 from lianfang.rooms.lake.queries.mappings import OWN, compiled, knows_template, mapping_text, may_read_samples, shipped, suggestions, template_choices
 from lianfang.rooms.lake.queries.masking import preview, tried
 from lianfang.rooms.lake.queries.matching import seen
 from lianfang.rooms.lake.queries.measuring import coverage, freshness, measured
-from lianfang.rooms.lake.queries.parts import fingerprints, held, manifest_of, seen_hours, still_there, way_in, ways_in
+from lianfang.rooms.lake.queries.parts import fingerprints, held, seen_hours, still_there, way_in, ways_in
 from lianfang.rooms.lake.queries.places import raced
-from lianfang.rooms.lake.queries.protection import approving, levels_of, measures, readers, shipped_measures
+from lianfang.rooms.lake.queries.protection import approving, levels_of, measures, readers
 from lianfang.rooms.lake.queries.rejects import reject_groups, reject_ref, rejects, whole_rejects
-from lianfang.rooms.lake.queries.scope import Veil, masked, veil
+from lianfang.rooms.lake.queries.scope import masked, veil
 from lianfang.rooms.lake.queries.searching import LISTED, OPERATORS, event, events, histogram, search, sql, sql_level, sql_table, top
 from lianfang.rooms.lake.queries.shielding import MARK as SEALED
 
 __all__ = [
-    "LISTED", "OPERATORS", "OWN", "SEALED", "Veil", "approving", "backlog", "catalogue", "certificate", "compiled", "coverage", "drifts", "event", "events", "fingerprints",
-    "freshness", "gauges", "has_sample", "held", "histogram", "knows_template", "lag", "last_hour", "layers", "left", "left_counts", "levels_of", "manifest_of", "mapping_text",
-    "masked", "may_read_samples", "measured", "measures", "overview", "owners", "preview", "raced", "rate_now", "readers", "reject_groups", "reject_ref", "rejects", "search", "seen",
-    "seen_hours", "shipped", "shipped_measures", "source_names", "sql", "sql_level", "sql_on", "sql_table", "still_there", "suggestions", "table_story", "template_choices", "top",
+    "LISTED", "OPERATORS", "OWN", "SEALED", "approving", "catalogue", "certificate", "compiled", "coverage", "drifts", "event", "events", "fingerprints",
+    "freshness", "gauges", "has_sample", "held", "histogram", "knows_template", "lag", "last_hour", "layers", "left", "left_counts", "levels_of", "mapping_text",
+    "masked", "may_read_samples", "measured", "measures", "overview", "owner_choices", "owners", "preview", "raced", "rate_now", "readers", "reject_groups", "reject_ref", "rejects", "search", "seen",
+    "seen_hours", "shipped", "source_choices", "source_names", "sql", "sql_level", "sql_on", "sql_table", "still_there", "suggestions", "table_story", "template_choices", "top",
     "tried", "veil", "way_in", "ways_in", "whole_rejects", "zones",
 ]  # fmt: skip

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from operator import itemgetter
 from pathlib import Path
 
 from django.conf import settings
 from django.db.models import Sum
 
+from lianfang.commons.people import queries as people
 from lianfang.engines.columns.query import Bounds
 from lianfang.kernel import clock
 from lianfang.kernel.viewer import Viewer
@@ -73,6 +75,16 @@ def zones(*, viewer: Viewer) -> dict[str, str]:
 def owners(*, viewer: Viewer) -> dict[str, str]:
     """Whose the sources in scope are: name → id of the organisation."""
     return dict(models.Source.objects.seen_by(viewer).exclude(stage=Stage.ERASING).order_by("name").values_list("name", "organisation"))
+
+
+def source_choices(viewer: Viewer) -> list[tuple[str, str]]:
+    """The sources in scope, for the filter of a list."""
+    return [(name, name) for name in source_names(viewer=viewer)]
+
+
+def owner_choices(viewer: Viewer) -> list[tuple[str, str]]:
+    """The organisations whose logs the viewer sees, with their names, for the filter of a list."""
+    return sorted(((organisation, people.name_of(organisation)) for organisation in set(owners(viewer=viewer).values())), key=itemgetter(1))
 
 
 def has_sample(*, viewer: Viewer) -> bool:

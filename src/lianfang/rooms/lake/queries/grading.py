@@ -14,8 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 from django.conf import settings
-from django.utils.translation import get_language
 
+from lianfang.commons.frame.language import either
 from lianfang.engines import grading
 from lianfang.engines.columns.query import Bounds
 from lianfang.engines.schema.events import COLUMNS, Kind
@@ -51,7 +51,7 @@ def class_name(code: str) -> str:
     item = classes().items.get(code)
     if item is None:
         return code
-    return item.zh if (get_language() or "zh").startswith("zh") else item.en
+    return either(item.zh, item.en)
 
 
 def columns_of_events(*, viewer: Viewer, progress: Callable[[float], object] = lambda _percent: None) -> Iterator[grading.Column]:

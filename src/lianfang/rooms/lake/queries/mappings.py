@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.utils.translation import get_language
 
+from lianfang.commons.frame.language import chinese
 from lianfang.engines.connect import explain
 from lianfang.engines.connect import template as templates_
 from lianfang.engines.connect.mapping import Templates, tables_of
@@ -64,7 +64,7 @@ def may_read_samples(viewer: Viewer) -> bool:
 
 def template_choices(*, viewer: Viewer) -> list[tuple[str, str]]:
     """Name and title of every template that a source of this viewer may name: the node's own first."""
-    language = "zh" if (get_language() or "").startswith("zh") else "en"
+    language = "zh" if chinese() else "en"
     own = [(row.name, row.title or row.name) for row in models.Mapping.objects.seen_by(viewer)]
     return own + [(one.name, str(one.title.get(language) or one.name)) for one in sorted(shipped(), key=lambda one: one.name)]
 

@@ -13,11 +13,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame import attachments
+from lianfang.commons.frame.language import chinese, either
 from lianfang.commons.frame.pages import page, show, unchanged
 from lianfang.commons.people import queries as people
 from lianfang.engines.policy import HIDDEN
@@ -177,7 +177,7 @@ def what(event: Mapping[str, Any]) -> str:
             return str(value)[:300]
     if not event.get("class_uid"):
         return str(event.get("raw") or "")[:300]
-    named = ocsf.caption(int(event["class_uid"]), event.get("activity_id"), language="zh" if _chinese() else "en")
+    named = ocsf.caption(int(event["class_uid"]), event.get("activity_id"), language="zh" if chinese() else "en")
     return f"{named} ({event['event_code']})" if event.get("event_code") else named
 
 
@@ -185,9 +185,8 @@ def fields(found: Story) -> list[Pair]:
     """The opened event's own columns that hold something, with their titles; the raw log stands apart."""
     if found.shown is None:
         return []
-    chinese = _chinese()
     hidden = {"raw", "unmapped", "rules", "event_day", "territory", "industry", "template"}
-    return [(column.zh if chinese else column.en, _cell(found.shown.get(column.name))) for column in COLUMNS if column.name not in hidden and found.shown.get(column.name) not in (None, "", [])]
+    return [(either(column.zh, column.en), _cell(found.shown.get(column.name))) for column in COLUMNS if column.name not in hidden and found.shown.get(column.name) not in (None, "", [])]
 
 
 def _cell(value: Any) -> Any:
@@ -223,21 +222,7 @@ def rule_of(row: models.Alert, viewer: Viewer) -> dict[str, Any]:
             found = detect.rule_row(row.rule_uid, viewer)
         except Fault:
             found = None
-    return {"title": found.named() if found else str(row), "url": url_of("detect:rule", pk=found.pk) if found else "", "author": row.author, "licence": row.licence, "status": found.get_status_display() if found else row.status, "about": _about(found), "false": _false(found)}
-
-
-def _about(rule: Any) -> str:
-    return ((rule.description_zh if _chinese() else "") or rule.description) if rule is not None else ""
-
-
-def _false(rule: Any) -> list[str]:
-    if rule is None:
-        return []
-    return (rule.falsepositives_zh if _chinese() else []) or [one for one in rule.falsepositives if one.lower() != "unknown"]
-
-
-def _chinese() -> bool:
-    return (get_language() or "").startswith("zh")
+    return {"title": str(found) if found else str(row), "url": url_of("detect:rule", pk=found.pk) if found else "", "author": row.author, "licence": row.licence, "status": found.get_status_display() if found else row.status, "about": found.about if found else "", "false": found.known_false if found else []}
 
 
 def techniques(row: models.Alert) -> list[dict[str, Any]]:

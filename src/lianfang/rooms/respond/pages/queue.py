@@ -7,7 +7,6 @@ as two lines and a score, not as twelve columns.
 from __future__ import annotations
 
 from functools import partial
-from operator import itemgetter
 from typing import Any
 
 from django.db.models import QuerySet
@@ -59,15 +58,6 @@ def _alarms(viewer: Viewer) -> list[tuple[str, str]]:
     return [(key, alarm.named.name) for key, alarm in framework.alarms().items()]
 
 
-def _owners(viewer: Viewer) -> list[tuple[str, str]]:
-    """The organisations whose logs the viewer sees."""
-    return sorted(((organisation, people.name_of(organisation)) for organisation in set(lake.owners(viewer=viewer).values())), key=itemgetter(1))
-
-
-def _sources(viewer: Viewer) -> list[tuple[str, str]]:
-    return [(name, name) for name in lake.source_names(viewer=viewer)]
-
-
 ALERTS = Sheet(
     model=models.Alert,
     kind="alert",
@@ -105,8 +95,8 @@ ALERTS = Sheet(
         Filter("alarm", _("Alarm type"), kind="choice", choices=_alarms),
         Filter("assignee", _("Assignee"), kind="choice", choices=_assignees, apply=_by_assignee),
         Filter("host", _("Host")),
-        Filter("organisation", _("Organisation"), kind="choice", choices=_owners),
-        Filter("source", _("Source"), kind="choice", choices=_sources),
+        Filter("organisation", _("Organisation"), kind="choice", choices=lake.owner_choices),
+        Filter("source", _("Source"), kind="choice", choices=lake.source_choices),
         Filter("time", _("Last event"), kind="time", lookup="last"),
         Filter("verdict", _("Verdict"), kind="choice", choices=Verdict.choices),
         Filter("tactic", _("Tactic"), kind="choice", choices=lambda viewer: [(tactic.key, tactic.name) for tactic in framework.attack().tactics], apply=partial(_by_mark, "tactic")),

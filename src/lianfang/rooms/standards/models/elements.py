@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.validators import RegexValidator
 from django.db import models
-from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
+from lianfang.commons.frame.language import either
 from lianfang.commons.frame.scoped import Scoped
-from lianfang.kernel import clock
 from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.ref import Ref
-from lianfang.rooms.standards.types import EVENTS, State, Type, Use
+from lianfang.rooms.standards.models.versions import Versioned
+from lianfang.rooms.standards.types import EVENTS, Type, Use
 
-CODE = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,29}"
 LEVELS = [(int(level), level.name) for level in DataLevel]
 
 
-class Element(Scoped):
-    """One version of a data element. What is approved stays as it is; a change is a new version."""
+class Element(Versioned):
+    """One version of a data element."""
 
-    code = models.CharField(_("code"), max_length=30, validators=[RegexValidator(f"^{CODE}$", _("Letters, digits, “_”, “-” and “.”, at most 30."))], help_text=_("Names the element for good, through all its versions."))
-    version = models.PositiveIntegerField(_("version"), default=1, editable=False)
+    WRITTEN = ("code", "name", "name_en", "definition", "definition_en", "type", "format", "least", "greatest", "unit", "codes", "required", "names", "owner", "level", "note")
+
     name = models.CharField(_("Chinese name"), max_length=80)
     name_en = models.CharField(_("English name"), max_length=80, blank=True)
     definition = models.CharField(_("definition"), max_length=500, help_text=_("One sentence: what a value says, whoever reads it."))
@@ -40,41 +39,22 @@ class Element(Scoped):
     level = models.PositiveSmallIntegerField(_("level"), choices=LEVELS, default=int(DataLevel.L2))
     note = models.CharField(_("note"), max_length=300, blank=True)
 
-    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.DRAFT, editable=False, db_index=True)
-    submitter = models.CharField(max_length=36, default="", editable=False)
-    submitted_by = models.CharField(_("submitted by"), max_length=120, default="", editable=False)
-    submitted = models.DateTimeField(_("submitted"), null=True, editable=False)
-    approved_by = models.CharField(_("approved by"), max_length=120, default="", editable=False)
-    approved = models.DateTimeField(_("approved"), null=True, editable=False)
-    retired = models.DateTimeField(_("retired"), null=True, editable=False)
-    created = models.DateTimeField(_("created"), default=clock.now, editable=False)
-
-    class Meta:
+    class Meta(Versioned.Meta):
         verbose_name = _("data element")
         verbose_name_plural = _("data elements")
-        ordering = ("code", "-version")
-        constraints = (models.UniqueConstraint(fields=["organisation", "code", "version"], name="standards_element_once"),)
 
     def __str__(self) -> str:
         return f"{self.code} {self.said}"
 
     @property
-    def ref(self) -> Ref:
-        return Ref("standards", "element", str(self.pk))
-
-    @property
     def said(self) -> str:
         """Its name in the reader's language."""
-        return self.name if self._chinese or not self.name_en else self.name_en
+        return either(self.name, self.name_en)
 
     @property
     def meaning(self) -> str:
         """Its definition in the reader's language."""
-        return self.definition if self._chinese or not self.definition_en else self.definition_en
-
-    @property
-    def _chinese(self) -> bool:
-        return (get_language() or "zh").startswith("zh")
+        return either(self.definition, self.definition_en)
 
     @property
     def code_values(self) -> tuple[str, ...]:

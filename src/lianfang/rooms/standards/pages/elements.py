@@ -10,24 +10,23 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import reverse, reverse_lazy
-from django.utils.translation import gettext, ngettext, pgettext_lazy
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame import sheets
 from lianfang.commons.frame.pages import Nav, page, panel, show
-from lianfang.commons.frame.sheets import Column, Filter, Sheet, SheetForm, Verb
+from lianfang.commons.frame.sheets import Column, Filter, Sheet, SheetForm
 from lianfang.engines.schema.events import BY_NAME
 from lianfang.kernel.errors import Invalid
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.standards import actions, models, queries
 from lianfang.rooms.standards.pages.fields import Codes, Names
+from lianfang.rooms.standards.pages.versions import TONES, panel_of_versions, steps
 from lianfang.rooms.standards.queries.elements import conformity
-from lianfang.rooms.standards.types import State, Use
+from lianfang.rooms.standards.types import Use
 
 SECTION = "governance"
-TONES = {State.DRAFT: "quiet", State.SUBMITTED: "warn", State.APPROVED: "good", State.RETIRED: "quiet"}
 LEVEL_TONES = {1: "quiet", 2: "quiet", 3: "warn", 4: "bad"}
-FIELDS = ("code", "name", "name_en", "definition", "definition_en", "type", "format", "least", "greatest", "unit", "codes", "required", "names", "owner", "level", "note")
 
 
 class ElementForm(SheetForm):
@@ -38,7 +37,7 @@ class ElementForm(SheetForm):
 
     class Meta:
         model = models.Element
-        fields = FIELDS
+        fields = models.Element.WRITTEN
 
 
 def rows_of(viewer: Viewer) -> QuerySet[models.Element]:
@@ -65,10 +64,6 @@ def codes_of(row: models.Element) -> str:
     return "; ".join(f"{value} = {meaning}" for value, meaning in row.codes)
 
 
-def is_open(row: models.Element) -> bool:
-    return row.state == State.DRAFT
-
-
 ELEMENTS = sheets.register(
     Sheet(
         model=models.Element,
@@ -86,22 +81,16 @@ ELEMENTS = sheets.register(
         ),
         filters=("state", "type", "level", Filter("use", _("Use"), kind="choice", choices=(("used", _("used")), ("unused", _("used by no column"))), apply=_by_use), "approved"),
         search=("code", "name", "name_en", "definition", "definition_en"),
-        fields=FIELDS,
+        fields=models.Element.WRITTEN,
         form=ElementForm,
         rows=rows_of,
         order="code",
         nav=Nav(SECTION, _("Data elements"), order=32, icon="tags"),
-        create=actions.create_element,
-        change=actions.change_element,
-        remove=actions.remove_element,
-        verbs=(
-            Verb("submit", pgettext_lazy("element", "Submit"), actions.submit_element, permission="standards.element.change", bulk=True, icon="send", when=is_open),
-            Verb("approve", pgettext_lazy("element", "Approve"), actions.approve_element, permission="standards.element.approve", bulk=True, icon="check", when=lambda row: row.state == State.SUBMITTED),
-            Verb("return", pgettext_lazy("element", "Send back"), actions.return_element, permission="standards.element.approve", bulk=True, icon="arrow-back-up", when=lambda row: row.state == State.SUBMITTED),
-            Verb("version", _("New version"), actions.new_version, permission="standards.element.change", icon="versions", when=lambda row: row.state in (State.APPROVED, State.RETIRED)),
-            Verb("retire", pgettext_lazy("element", "Retire"), actions.retire_element, permission="standards.element.approve", icon="archive", danger=True, confirm=_("No column will follow it any more, and its rules go. Retire it?"), when=lambda row: row.state == State.APPROVED),
-        ),
-        template="standards/element.html",
+        create=actions.ELEMENTS.create,
+        change=actions.ELEMENTS.change,
+        remove=actions.ELEMENTS.remove,
+        verbs=steps(actions.ELEMENTS, retire=_("No column will follow it any more, and its rules go. Retire it?")),
+        template="standards/version.html",
         empty=(_("There is no data element yet"), _("Take over the starter set of the node, import a table, or write one."), reverse_lazy("standards:starter"), _("Look at the starter set")),
     )
 )  # fmt: skip
@@ -117,11 +106,7 @@ def used_by(request: HttpRequest, row: models.Element) -> str:
     return render_to_string("standards/part_uses.html", {"row": row, "lines": lines, "codes": row.codes}, request=request)
 
 
-@panel("standards.element.side", title=_("Versions"), order=10)
-def versions(request: HttpRequest, row: models.Element) -> str:
-    """Every version that the viewer may read, newest first."""
-    rows = queries.elements_for(request.viewer).filter(organisation=row.organisation, code=row.code).order_by("-version")  # type: ignore[attr-defined]
-    return render_to_string("standards/part_versions.html", {"row": row, "versions": [{"row": one, "tone": TONES[one.state]} for one in rows]}, request=request)
+panel_of_versions("element", queries.elements_for)
 
 
 @page("starter/", name="starter", permission="standards.element.view", title=_("Starter set of data elements"), parent="element_list")

@@ -9,19 +9,17 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse, reverse_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext, pgettext_lazy
+from django.utils.translation import ngettext
 
 from lianfang.commons.frame import sheets
 from lianfang.commons.frame.pages import Nav, page, panel, show
-from lianfang.commons.frame.sheets import Column, Sheet, SheetForm, Verb
+from lianfang.commons.frame.sheets import Column, Sheet, SheetForm
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.standards import actions, models
-from lianfang.rooms.standards.pages.elements import TONES
 from lianfang.rooms.standards.pages.fields import Clauses
+from lianfang.rooms.standards.pages.versions import TONES, panel_of_versions, steps
 from lianfang.rooms.standards.queries.controls import CONTROLS, control, shipped_policies
-from lianfang.rooms.standards.types import Control, State
-
-FIELDS = ("code", "title", "title_en", "about", "clauses")
+from lianfang.rooms.standards.types import Control
 
 
 class PolicyForm(SheetForm):
@@ -31,7 +29,7 @@ class PolicyForm(SheetForm):
 
     class Meta:
         model = models.Policy
-        fields = FIELDS
+        fields = models.Policy.WRITTEN
 
 
 POLICIES = sheets.register(
@@ -40,23 +38,19 @@ POLICIES = sheets.register(
         title=_("Policies"),
         about=_("Policies as documents in versions. Every clause names the controls of this node that keep it; whether they hold is looked at now."),
         columns=(Column("code", cell="code"), Column("said", _("Title"), sort="title"), "about", "version", Column("state", tones=TONES), Column("clauses", _("Clauses"), value=lambda row: len(row.clauses), cell="number", sort=False, plain=lambda row: row.clauses), "approved_by", "approved"),
-        facts=(Column("code", cell="code"), "version", Column("state", tones=TONES), "about", "submitted_by", "approved_by", "approved"),
+        facts=(Column("code", cell="code"), "version", Column("state", tones=TONES), "about", "submitted_by", "submitted", "approved_by", "approved", "retired"),
         filters=("state",),
         search=("code", "title", "title_en"),
-        fields=FIELDS,
+        fields=models.Policy.WRITTEN,
         form=PolicyForm,
         order="code",
         nav=Nav("governance", _("Policies"), order=38, icon="book"),
         importable=False,
-        create=actions.create_policy,
-        change=actions.change_policy,
-        remove=actions.remove_policy,
-        verbs=(
-            Verb("submit", pgettext_lazy("element", "Submit"), actions.submit_policy, permission="standards.policy.change", icon="send", when=lambda row: row.state == State.DRAFT),
-            Verb("approve", pgettext_lazy("element", "Approve"), actions.approve_policy, icon="check", when=lambda row: row.state == State.SUBMITTED),
-            Verb("version", _("New version"), actions.next_policy, permission="standards.policy.change", icon="versions", when=lambda row: row.state == State.APPROVED),
-        ),
-        template="standards/policy.html",
+        create=actions.POLICIES.create,
+        change=actions.POLICIES.change,
+        remove=actions.POLICIES.remove,
+        verbs=steps(actions.POLICIES, retire=_("Nothing takes its place. Retire it?")),
+        template="standards/version.html",
         empty=(_("There is no policy yet"), _("Take over the two that ship with the node as drafts, or write one."), reverse_lazy("standards:policies"), _("Look at them")),
     )
 )  # fmt: skip
@@ -70,6 +64,9 @@ def clauses(request: HttpRequest, row: models.Policy) -> str:
     lines = [{"number": clause["number"], "text": clause["text"], "controls": [known[key] for key in clause["controls"] if key in known]} for clause in row.clauses]
     kept = sum(bool(line["controls"]) and all(one["holds"] for one in line["controls"]) for line in lines)
     return render_to_string("standards/part_clauses.html", {"lines": lines, "kept": kept}, request=request)
+
+
+panel_of_versions("policy", models.Policy.objects.seen_by)
 
 
 def _shown(one: Control) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 from django.conf import settings
 from django.db.models import Q, QuerySet
-from django.utils.translation import get_language
 
+from lianfang.commons.frame.language import either
 from lianfang.commons.frame.scoped import ranges
 from lianfang.engines.columns.measures import Check
 from lianfang.engines.schema.events import BY_NAME, COLUMNS, Column, Kind
@@ -117,7 +117,7 @@ def best(column: Column, elements: Iterable[models.Element]) -> tuple[models.Ele
 
 def title(column: Column) -> str:
     """A column's title in the reader's language."""
-    return column.zh if (get_language() or "zh").startswith("zh") else column.en
+    return either(column.zh, column.en)
 
 
 def uses_for(viewer: Viewer) -> list[models.ElementUse]:
