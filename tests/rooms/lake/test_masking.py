@@ -68,6 +68,9 @@ def test_an_uploaded_file_would_lie_on_the_disk_and_is_refused(browser, source, 
     rule(client)
     answer = client.post("/lake/upload/", {"source": source, "files": SimpleUploadedFile("a.log", b"user=zhang.wei")})
     assert "desensitised" in answer.content.decode()
+    client.cookies["django_language"] = "zh-hans"
+    answer = client.post("/lake/upload/", {"source": source, "files": SimpleUploadedFile("a.log", b"user=zhang.wei")})
+    assert "落盘" in answer.content.decode() and "disk" not in answer.content.decode(), "the reason is said in the reader's language, not only what happened"
     assert b"zhang.wei" not in everything(home)
 
 
@@ -112,7 +115,7 @@ def test_rules_that_ship_are_taken_over_switched_on_and_keep_their_versions(brow
     client.post("/lake/masking/", {"do": "on", "row": [str(row.pk)]})
     row.refresh_from_db()
     assert (row.enabled, row.version, row.editions.count()) == (True, 2, 2)
-    assert "spare: root" in client.get(f"/lake/masking/{row.pk}/").content.decode()
+    assert "values that stay: root" in client.get(f"/lake/masking/{row.pk}/").content.decode()
     assert Record.objects.filter(verb__startswith="lake.maskrule_").count() == 3
     assert browser("outsider").get(f"/lake/masking/{row.pk}/").status_code == 404
 

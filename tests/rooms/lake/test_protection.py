@@ -117,6 +117,7 @@ def test_during_reading_beyond_the_limit_is_stopped_told_and_released_by_another
     assert "Member" in page
     assert "stopped" in page
     assert "(100 %)" in page
+    assert page.count("Release") == 1, "only who was stopped can be released"
     other.post("/lake/reading/", {"person": str(users.member.pk)})
     assert browser("member").get("/api/lake/events/").status_code == 200
     assert Record.objects.filter(verb="lake.reading_released").count() == 1

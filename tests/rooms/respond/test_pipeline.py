@@ -89,4 +89,5 @@ def test_components_to_platform(client, home):
     assert (len(alerts), found["pc-7.harbour.example"]["count"], found["db-1"]["count"]) == (2, 6, 4), "eleven records of two components, two alerts"
     page = client.get(f"/respond/alerts/{found['db-1']['id']}/").content.decode()
     assert ADDRESS not in page
+    assert "&lt;span" not in page, "values of a list are shown as tags, not as the marks that make them"
     assert next(event["src_ip"] for event in events if event["src_ip"]) in page

@@ -188,3 +188,13 @@ def test_who_may_only_read_changes_nothing(browser, put, measured):
     assert client.post("/standards/quality/", {"do": "measure"}).status_code == 403
     assert client.post("/standards/rule/", {"do": f"disable:{rule.pk}"}).status_code in (403, 404)
     assert client.get("/standards/rule/add/").status_code == 403
+
+
+def test_a_row_that_came_late_is_shown_with_when_it_came(put, browser, measured):
+    put(sysmon(1, at=datetime.now(UTC) - timedelta(hours=3)))
+    client = browser("member")
+    declared(client, name="in time", kind="delay", column="time", seconds="600")
+    page = client.get(f"/standards/rule/{models.Rule.objects.get().pk}/failing/")
+    (line,) = page.context["lines"]
+    assert [column["name"] for column in page.context["titles"]] == ["time", "received"]
+    assert line["cells"][1] - line["cells"][0] > timedelta(hours=2)

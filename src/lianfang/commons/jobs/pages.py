@@ -32,7 +32,13 @@ def period_words(period: str) -> str:
     return gettext("every %s seconds") % rest.removesuffix(" s") if kind == "every" else gettext("daily at %s") % rest
 
 
+def owner_words(row: models.Job) -> str:
+    """Who asked for it: a person by name, or the node's own schedule."""
+    return gettext("schedule") if row.owner_name == "schedule" else row.owner_name
+
+
 JOB = Column("name", label=_("Job"), value=lambda row: words(row.name), sort="name")
+OWNER = Column("owner_name", value=owner_words, sort="owner_name")
 FAILED = (State.DEAD, State.CANCELLED)
 
 
@@ -49,8 +55,8 @@ sheets.register(
     Sheet(
         model=models.Job,
         title=_("Jobs"),
-        columns=(JOB, Column("state", tones=TONES), Column("percent", label=_("Progress %")), "message", "owner_name", "created", "finished", Column("attempts", shown=False), Column("due", shown=False)),
-        facts=(JOB, Column("id", label=_("Name"), value=lambda row: row.name, cell="code"), Column("state", tones=TONES), "percent", "message", "error", "attempts", "arguments", "owner_name", "created", "due", "started", "finished"),
+        columns=(JOB, Column("state", tones=TONES), Column("percent", label=_("Progress %")), "message", OWNER, "created", "finished", Column("attempts", shown=False), Column("due", shown=False)),
+        facts=(JOB, Column("id", label=_("Name"), value=lambda row: row.name, cell="code"), Column("state", tones=TONES), "percent", "message", "error", "attempts", "arguments", OWNER, "created", "due", "started", "finished"),
         filters=(Filter("state"), Filter("name", kind="text"), "created", Filter("owner_name", kind="text")),
         search=("name", "message"),
         order="-created",

@@ -62,7 +62,7 @@ class Check:
 
     def columns(self) -> tuple[str, ...]:
         """Every column whose content the answer tells something of."""
-        return tuple(dict.fromkeys(name for name in (self.column, self.other, self.when) if name))
+        return tuple(dict.fromkeys(name for name in (self.column, self.other, self.when, "received" if self.kind == "delay" else "") if name))
 
     def checked(self) -> Check:
         """The same, if it can be asked; raises ``Invalid``."""

@@ -11,18 +11,15 @@ from django.contrib import messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse, reverse_lazy
-from django.utils.functional import lazy
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame import sheets
-from lianfang.commons.frame.pages import Found, Nav, finder, page, show, unchanged
-from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Sheet, SheetForm, Verb
+from lianfang.commons.frame.pages import Found, Nav, finder, page, show, told, unchanged
+from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Sheet, SheetForm, Verb, linked
 from lianfang.engines.schema import observables
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Fault, Invalid, sentences
+from lianfang.kernel.errors import Invalid
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.intel import actions, models, queries
 from lianfang.rooms.intel.queries import intakes, reading
@@ -36,16 +33,6 @@ ROLES = (
     ("", _("not used")), ("value", _("value")), ("kind", _("kind")), ("source", _("source")), ("tlp", _("sharing")), ("confidence", _("confidence")),
     ("valid_from", _("valid from")), ("valid_until", _("valid until")), ("tags", _("tags")), ("note", _("note")),
 )  # fmt: skip
-
-
-def _said(fault: Fault | None) -> str:
-    """A fault in the reader's language, as far as its sentences are in the catalogue."""
-    return sentences(*(gettext(part) if part else "" for part in (fault.what, fault.why, fault.todo))) if fault else ""
-
-
-def _linked(about: Any, name: str, words: Any) -> Any:
-    """A sentence above a list, and the page that goes with it."""
-    return lazy(lambda: format_html('{} <a href="{}">{}</a>', about, reverse_lazy(name), words), SafeString)()
 
 
 # ---- the watch list --------------------------------------------------------------------------------------------
@@ -112,7 +99,7 @@ sheets.register(
         change=actions.change,
         remove=actions.remove,
         importable=False,
-        about=_linked(_("What events are examined for, as long as it is active."), "intel:import", _("Import indicators")),
+        about=linked(_("What events are examined for, as long as it is active."), "intel:import", _("Import indicators")),
         empty=(_("Nothing is watched for yet"), _("Bring in a list, a table or a STIX bundle, or enter a value by hand."), reverse_lazy("intel:import"), _("Import indicators")),
         verbs=(
             Verb("revoke", _("Revoke"), actions.revoke, permission="intel.indicator.change", bulk=True, icon="eye-off", when=lambda row: not row.revoked),
@@ -135,7 +122,7 @@ sheets.register(
         model=models.Entry,
         path="knowledge",
         title=_("Knowledge base"),
-        about=_linked(_("Vulnerabilities, malware, security events, hacker groups and device fingerprints, as others know them."), "intel:import", _("Bring a knowledge base in")),
+        about=linked(_("Vulnerabilities, malware, security events, hacker groups and device fingerprints, as others know them."), "intel:import", _("Bring a knowledge base in")),
         columns=(
             Column("name", link=lambda row: reverse("intel:entry", kwargs={"pk": row.pk})), "about", Column("key", cell="code"), Column("severity", cell="severity"), Column("score", cell="number"), "source", "published", "changed",
             Column("tlp", cell="badge", shown=False),
@@ -167,7 +154,7 @@ def lookup(request: HttpRequest) -> HttpResponse:
     except Invalid as found:
         fault = found
     tally = {"asked": len(answers), "known": sum(bool(one.known) for one in answers), "active": sum(one.active for one in answers)}
-    return show(request, "intel/lookup.html", {"text": text, "answers": answers, "fault": _said(fault), "tally": tally, "tones": TONES, "labels": dict(Standing.choices)})
+    return show(request, "intel/lookup.html", {"text": text, "answers": answers, "fault": told(fault) if fault else "", "tally": tally, "tones": TONES, "labels": dict(Standing.choices)})
 
 
 @finder
@@ -229,7 +216,7 @@ def upload(request: HttpRequest) -> HttpResponse:
             row = actions.upload(*form.delivery, form=form.cleaned_data["form"], terms=form.terms, actor=request.viewer)  # type: ignore[attr-defined]
             return HttpResponseRedirect(reverse("intel:delivery", kwargs={"pk": row.pk}))
         except Invalid as fault:
-            form.add_error(None, _said(fault))
+            form.add_error(None, told(fault))
     return show(request, "intel/import.html", {"form": form}, status=422 if form.errors else 200)
 
 
@@ -261,7 +248,7 @@ def _done_with(request: HttpRequest, row: models.Intake) -> HttpResponse:
         try:
             actions.start(row, columns=columns, only=[int(one) for one in request.POST.getlist("only") if one.isascii() and one.isdigit()], actor=viewer)
         except Invalid as fault:
-            messages.error(request, _said(fault))
+            messages.error(request, told(fault))
         return HttpResponseRedirect(reverse("intel:delivery", kwargs={"pk": row.pk}))
     return _preview(request, row, columns)
 
@@ -279,7 +266,7 @@ def _preview(request: HttpRequest, row: models.Intake, columns: dict[str, str] |
     heads = [(at, header, seen.roles.get(header, "")) for at, header in enumerate(seen.headers)]
     items = [(item, isinstance(item, Candidate)) for item in seen.items]
     known = {(found.kind, found.value) for found in _there(items, request.viewer)}  # type: ignore[attr-defined]
-    context = {"row": row, "terms": intakes.terms(row), "heads": heads, "roles": ROLES, "items": [(item, taken, taken and (item.kind, item.value) in known, taken and not item.note.startswith(reading.DOUBTFUL)) for item, taken in items], "chosen": row.form == Form.MAIL, "fault": _said(seen.fault), "kinds": dict(Kind.choices), "about": dict(About.choices)}
+    context = {"row": row, "terms": intakes.terms(row), "heads": heads, "roles": ROLES, "items": [(item, taken, taken and (item.kind, item.value) in known, taken and not item.note.startswith(reading.DOUBTFUL)) for item, taken in items], "chosen": row.form == Form.MAIL, "fault": told(seen.fault) if seen.fault else "", "kinds": dict(Kind.choices), "about": dict(About.choices)}
     return show(request, "intel/preview.html", context, title=row.name)
 
 
@@ -325,7 +312,7 @@ sheets.register(
         remove=False,
         link=lambda row: reverse("intel:delivery", kwargs={"pk": row.pk}),
         verbs=(Verb("discard", _("Discard"), _discard, permission="intel.indicator.add", bulk=True, danger=True, icon="trash", confirm=_("The record of the import and its rejects go; indicators that came of it stay. Go on?")),),
-        about=_linked(_("What was brought in, by whom, and what was rejected."), "intel:import", _("Import indicators")),
+        about=linked(_("What was brought in, by whom, and what was rejected."), "intel:import", _("Import indicators")),
         found=False,
     )
 )  # fmt: skip

@@ -22,7 +22,9 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from lianfang.commons.frame.pages.tongue import said
 from lianfang.kernel import clock
+from lianfang.kernel.errors import Fault
 
 SEVERITIES: dict[int, tuple[str, Any, str]] = {
     5: ("red", _("critical"), "sev-octagon"),
@@ -76,6 +78,13 @@ def badge_warning(colour: str) -> SafeString:
 def badge(text: Any, tone: str = "quiet") -> SafeString:
     """A state: ``tone`` is good, bad, warn, busy or quiet."""
     return format_html('<span class="state state-{}">{}</span>', tone, text)
+
+
+def form_fault(fault: Fault | None) -> SafeString | str:
+    """Above a form that was refused: what is wrong, why, and what to do, in the reader's language; nothing where nothing is."""
+    if fault is None or fault == "":
+        return ""
+    return format_html('<div class="form-fault" role="alert">{}<div><strong>{}</strong> {} {}</div></div>', icon("alert-triangle"), said(fault.what), said(fault.why), said(fault.todo))
 
 
 def local_time(moment: datetime | str | None, form: str = "full") -> SafeString | str:

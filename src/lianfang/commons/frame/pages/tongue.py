@@ -12,6 +12,8 @@ from typing import Any
 
 from django.utils.translation import gettext
 
+from lianfang.kernel.errors import Fault, sentences
+
 _PLACE = re.compile(r"%\((\w+)\)s")
 _forms: list[tuple[re.Pattern[str], str]] = []
 LONGEST = 2000
@@ -38,6 +40,11 @@ def said(text: Any) -> str:
         return known
     found = _form_of(whole)
     return gettext(found[0]) % {name: said(value) if " " in value else value for name, value in found[1]} if found else whole
+
+
+def told(fault: Fault) -> str:
+    """What happened, why, and what to do, as sentences in the reader's language."""
+    return sentences(*(said(part) for part in (fault.what, fault.why, fault.todo)))
 
 
 @lru_cache(maxsize=2048)

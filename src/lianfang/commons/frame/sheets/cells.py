@@ -82,9 +82,18 @@ def _time(column: Column, value: Any) -> SafeString:
     return parts.local_time(value)
 
 
+def _day(column: Column, value: Any) -> SafeString | str:
+    return parts.local_time(value, "day")
+
+
 def _number(column: Column, value: Any) -> SafeString:
-    shown = column.choices.get(value) or (number_format(value, decimal_pos=None if isinstance(value, int) else 2, force_grouping=True) if isinstance(value, int | float) else value)
+    shown = column.choices.get(value) or (number_format(value, decimal_pos=_places(value), force_grouping=True) if isinstance(value, int | float) else value)
     return format_html('<span class="number">{}</span>', shown)
+
+
+def _places(value: float) -> int:
+    """Decimals that say something, at most two."""
+    return next((places for places in (0, 1) if round(value, 2) == round(value, places)), 2)
 
 
 def _yesno(column: Column, value: Any) -> SafeString:
@@ -113,5 +122,5 @@ def _severity(column: Column, value: Any) -> SafeString:
 
 
 _SHAPES: dict[str, Callable[[Column, Any], SafeString | str]] = {
-    "time": _time, "number": _number, "yesno": _yesno, "badge": _badge, "code": _code, "list": _list, "bytes": _bytes, "severity": _severity,
+    "time": _time, "day": _day, "number": _number, "yesno": _yesno, "badge": _badge, "code": _code, "list": _list, "bytes": _bytes, "severity": _severity,
 }  # fmt: skip

@@ -12,6 +12,10 @@ from typing import Any
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.db.models.constants import LOOKUP_SEP
+from django.urls import reverse_lazy
+from django.utils.functional import lazy
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
@@ -31,11 +35,16 @@ SEVERITIES = ((5, _("critical")), (4, _("high")), (3, _("medium")), (2, _("low")
 """Choices of a filter on a ``kernel.labels.Severity`` column."""
 
 
+def linked(about: Any, name: str, words: Any) -> Any:
+    """A sentence above a list, and the page that goes with it."""
+    return lazy(lambda: format_html('{} <a href="{}">{}</a>', about, reverse_lazy(name), words), SafeString)()
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column. ``name`` is a field, a path (``owner__name``), an attribute, or a name of your own with ``value``.
 
-    ``cell``: text, number, time, date, yesno, severity, badge, code, list, bytes; guessed from the field.
+    ``cell``: text, number, time, day, date, yesno, severity, badge, code, list, bytes; guessed from the field.
     ``tones``: for a badge, value → good, bad, warn, busy or quiet. ``sort``: a field to sort by, or False.
     ``shown=False`` keeps it for the column choice. ``plain``: what the API gives, where people read something else.
     """

@@ -23,7 +23,7 @@ from lianfang.commons.frame.sheets import cells, forms, moves
 from lianfang.commons.frame.sheets.declare import Row, Sheet
 from lianfang.commons.frame.sheets.many import REMOVE, bulk_verbs, many
 from lianfang.commons.frame.sheets.question import Question, counted
-from lianfang.kernel.errors import Invalid, sentences
+from lianfang.kernel.errors import Invalid
 from lianfang.kernel.viewer import Viewer
 
 
@@ -179,7 +179,7 @@ def _blame(form: Any, fault: Invalid) -> None:
         for error in errors if isinstance(errors, list | tuple) else [errors]:
             form.add_error(name, pages.said(error))
     if not known:
-        form.add_error(None, sentences(*(pages.said(part) for part in (fault.what, fault.why, fault.todo))))
+        form.add_error(None, pages.told(fault))
 
 
 def remove(request: HttpRequest, sheet: Sheet, pk: Any) -> HttpResponse:

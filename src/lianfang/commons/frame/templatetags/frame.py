@@ -13,7 +13,7 @@ from lianfang.commons.frame.pages import parts, registry
 
 register = template.Library()
 
-for part in (parts.asset, parts.icon, parts.badge_severity, parts.badge_warning, parts.badge, parts.local_time, parts.facts, parts.progress, parts.timeline, parts.empty, parts.chart, parts.reasons):
+for part in (parts.asset, parts.icon, parts.badge_severity, parts.badge_warning, parts.badge, parts.local_time, parts.facts, parts.progress, parts.timeline, parts.empty, parts.form_fault, parts.chart, parts.reasons):
     register.simple_tag(part)
 
 

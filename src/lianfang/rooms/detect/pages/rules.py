@@ -15,6 +15,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
+from lianfang.commons.frame.language import listed
 from lianfang.commons.frame.pages import Nav, page, panel, show
 from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Sheet, Verb, register
 from lianfang.kernel import clock
@@ -179,7 +180,7 @@ def needed(request: HttpRequest, row: models.Rule) -> str:
 def techniques(request: HttpRequest, row: models.Rule) -> str:
     """Its techniques by name."""
     frame = framework.attack()
-    rows = ((reverse("detect:rule_list"), id, id, frame.full_name(id), ", ".join(frame.tactic(key).name for key in frame.served_by(id))) for id in row.techniques)
+    rows = ((reverse("detect:rule_list"), id, id, frame.full_name(id), listed(frame.tactic(key).name for key in frame.served_by(id))) for id in row.techniques)
     return format_html('<ul class="tech-list">{}</ul>', format_html_join("", '<li><a href="{}?technique={}"><span class="mono">{}</span> {}</a><span class="quiet">{}</span></li>', rows)) if row.techniques else ""
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from django.conf import settings
 
-from lianfang.commons.frame.language import chinese, either
+from lianfang.commons.frame.language import either, headed
 
 ALARM_TAG = "lianfang.alarm."
 TACTIC_TAG = "attack."
@@ -64,8 +64,7 @@ class Attack:
         """``T1003.001`` → ``OS Credential Dumping: LSASS Memory``."""
         own = self.technique(id).name
         parent = id.split(".")[0]
-        colon = "：" if chinese() else ": "
-        return f"{self.technique(parent).name}{colon}{own}" if parent != id and own != id else own
+        return headed(self.technique(parent).name, own) if parent != id and own != id else own
 
     def served_by(self, id: str) -> tuple[str, ...]:
         """The tactics that a technique serves, in the order of the matrix."""

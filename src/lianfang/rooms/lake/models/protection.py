@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from lianfang.commons.frame.scoped import Scoped
 from lianfang.kernel import clock
@@ -47,7 +48,7 @@ class ExportRequest(Scoped):
     rows = models.IntegerField(_("rows"), default=0)
     reason = models.CharField(_("reason"), max_length=300)
     state = models.CharField(_("state"), max_length=8, choices=Asked.choices, default=Asked.WAITING, db_index=True)
-    by = models.CharField(_("asked by"), max_length=120)
+    by = models.CharField(pgettext_lazy("request", "asked by"), max_length=120)
     person = models.CharField(max_length=36)
     created = models.DateTimeField(_("asked at"), default=clock.now)
     decided_by = models.CharField(_("decided by"), max_length=120, default="")

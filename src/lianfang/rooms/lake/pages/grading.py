@@ -13,7 +13,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame import sheets
-from lianfang.commons.frame.language import either
+from lianfang.commons.frame.language import either, listed
 from lianfang.commons.frame.pages import Nav, page, panel, show
 from lianfang.commons.frame.sheets import Column, Filter, Sheet, SheetForm, Verb
 from lianfang.kernel.errors import Fault, Invalid
@@ -43,7 +43,7 @@ def class_of(row: models.Grade) -> str:
 def because(row: models.Grade) -> str:
     """The strongest vote for the proposal, in a few words; without one, what else the column holds."""
     vote = next((vote for vote in row.votes if vote["item"] == row.proposed_item and vote["weight"] > 0), None)
-    held = ", ".join(queries.class_name(code) for code in row.profile.get("contained", ()))
+    held = listed(queries.class_name(code) for code in row.profile.get("contained", ()))
     return f"{VOTERS[vote['by']]}: {words_of(vote)}" if vote else gettext("It also holds") + f": {held}" if held else ""
 
 

@@ -13,9 +13,9 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame import sheets
-from lianfang.commons.frame.language import either
+from lianfang.commons.frame.language import either, headed, listed
 from lianfang.commons.frame.pages import Nav, page, panel, show
-from lianfang.commons.frame.sheets import Column, Filter, Sheet, SheetForm, Verb
+from lianfang.commons.frame.sheets import Column, Filter, Sheet, SheetForm, Verb, linked
 from lianfang.engines.masking import KINDS
 from lianfang.engines.masking.rules import OURS
 from lianfang.engines.schema.events import BY_NAME, COLUMNS
@@ -24,6 +24,8 @@ from lianfang.rooms.lake import actions, models, queries
 from lianfang.rooms.lake.pages.asking import title
 from lianfang.rooms.lake.queries import shielding
 
+AROUND, SHOWN = 40, 320
+"""Characters of a long text that are shown around what changes, and in all."""
 INSIDE: dict[str, Any] = {
     "phone": _("mobile phone numbers"), "resident_id": _("resident identity numbers"), "bank_card": _("bank card numbers"), "credit_code": _("unified social credit codes"),
     "email": _("e-mail addresses"), "ip": _("IP addresses"), "credential": _("passwords and keys"),
@@ -62,7 +64,7 @@ class MaskForm(SheetForm):
 def what(row: models.MaskRule) -> str:
     """What a rule hides, in a few words."""
     parts = [title(name) if name in BY_NAME else name for name in row.words("columns")] + [str(INSIDE.get(kind, kind)) for kind in row.words("kinds")] + row.words("natives") + row.words("classes")
-    return ", ".join(parts[:6]) + (" …" if len(parts) > 6 else "")
+    return listed(parts[:6]) + (" …" if len(parts) > 6 else "")
 
 
 def how(row: models.MaskRule) -> str:
@@ -80,7 +82,7 @@ MASKS = sheets.register(
         model=models.MaskRule,
         title=_("Desensitising"),
         path="masking",
-        about=_("What is hidden of logs before they are stored, and of what leaves. A value that a rule hides is hidden in the whole record, the raw log included."),
+        about=linked(_("What is hidden of logs before they are stored, and of what leaves. A value that a rule hides is hidden in the whole record, the raw log included."), "lake:masking_shipped", _("Rules that ship")),
         columns=(
             Column("title", _("Rule"), value=str, sort="name"), Column("enabled", _("On"), cell="yesno"), Column("way", _("Works")), Column("what", _("What"), value=what, sort=False), Column("how", _("How"), value=how, sort=False),
             Column("where", _("Where"), value=where, sort=False), Column("version", _("Version")), Column("changed", _("Changed")), Column("changed_by", shown=False), Column("name", shown=False), Column("why", shown=False),
@@ -122,19 +124,42 @@ def before_and_after(request: HttpRequest, row: models.MaskRule) -> str:
 @panel("lake.maskrule.main", title=_("Versions"), order=20)
 def versions(request: HttpRequest, row: models.MaskRule) -> str:
     """Every version, the newest first, with what it said."""
-    lines = [{"edition": one, "said": ", ".join(f"{name}: {_plain(value)}" for name, value in one.definition.items() if value not in ("", [], None, False) and name not in ("name", "zh", "why"))} for one in row.editions.all()[:50]]
+    lines = [{"edition": one, "said": listed(_told(name, value) for name, value in one.definition.items() if value not in ("", [], None, False) and name not in ("name", "zh", "why"))} for one in row.editions.all()[:50]]
     return render_to_string("lake/masking_versions.html", {"lines": lines}, request=request)
 
 
-def _plain(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _told(name: str, value: Any) -> str:
+    """One thing that a version said, in the words of the form."""
+    field = models.MaskRule._meta.get_field("natives" if name == "fields" else name)
+    choices = dict(field.choices or ())  # type: ignore[union-attr]
+    words = [title(one) if name == "columns" and one in BY_NAME else INSIDE.get(one, one) if name == "kinds" else choices.get(one, one) for one in (value if isinstance(value, list) else [value])]
+    return str(field.verbose_name) if value is True else headed(field.verbose_name, " ".join(map(str, words)))  # type: ignore[union-attr]
 
 
 def _named(one: Any) -> dict[str, Any]:
-    return {"event": one.event_id, "cells": [{"label": title(name), "before": before, "after": after, "code": name in ("raw", "unmapped")} for name, before, after in one.cells]}
+    cells = [(name, *_apart(str(before), str(after or ""))) for name, before, after in one.cells]
+    return {"event": one.event_id, "cells": [{"label": title(name), "before": before, "after": after} for name, before, after in cells]}
 
 
-@page("masking-shipped/", name="masking_shipped", permission="lake.maskrule.add", title=_("Rules that ship"), parent="maskrule_list")
+def _apart(before: str, after: str) -> tuple[str, str]:
+    """Two texts cut to where they differ, with a few words around; a long stretch in the middle is left out."""
+    start = _alike(before, after)
+    end = min(_alike(before[::-1], after[::-1]), min(len(before), len(after)) - start)
+    return _cut(before, start, end), _cut(after, start, end)
+
+
+def _alike(one: str, other: str) -> int:
+    return next((at for at, (a, b) in enumerate(zip(one, other)) if a != b), min(len(one), len(other)))
+
+
+def _cut(text: str, start: int, end: int) -> str:
+    first, last = max(0, start - AROUND), min(len(text), len(text) - end + AROUND)
+    shown = text[first:last]
+    shown = shown if len(shown) <= SHOWN else f"{shown[: SHOWN // 2]} … {shown[-SHOWN // 2 :]}"
+    return f"{'…' if first else ''}{shown}{'…' if last < len(text) else ''}"
+
+
+@page("masking-shipped/", name="masking_shipped", permission="lake.maskrule.view", title=_("Rules that ship"), parent="maskrule_list")
 def shipped(request: HttpRequest) -> HttpResponse:
     """Rules that come with the product; those taken over are changed and switched on one by one."""
     viewer = request.viewer  # type: ignore[attr-defined]
@@ -144,7 +169,7 @@ def shipped(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse("lake:maskrule_list"))
     known = set(models.MaskRule.objects.filter(organisation=viewer.organisation).values_list("name", flat=True))
     lines = [{"name": name, "title": either(entry.get("zh", ""), name.replace("-", " ")), "why": either(entry.get("zh_why", ""), entry.get("why", "")), "way": entry["way"], "taken": name in known} for name, entry in shielding.shipped().items()]
-    return show(request, "lake/masking_shipped.html", {"lines": lines, "left": [line for line in lines if not line["taken"]]})
+    return show(request, "lake/masking_shipped.html", {"lines": lines, "left": viewer.may("lake.maskrule.add") and any(not line["taken"] for line in lines)})
 
 
 @page("masking-try/", name="masking_try", permission="lake.maskrule.view", title=_("Try a line"), parent="maskrule_list")

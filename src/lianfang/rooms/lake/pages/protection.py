@@ -18,7 +18,7 @@ from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame import sheets
-from lianfang.commons.frame.pages import Nav, page, panel, show
+from lianfang.commons.frame.pages import Nav, page, panel, show, told
 from lianfang.commons.frame.sheets import Column, Filter, Sheet
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Fault, Invalid, Refused
@@ -71,10 +71,10 @@ REQUESTS = sheets.register(
         about=_("Taking away data of a protected level waits here for a second person. What was approved can be taken, marked and on record, until it expires."),
         columns=(
             Column("asked", _("Question"), value=str, sort=False), Column("level", cell="badge", tones=LEVELS), Column("rows"), Column("reason"), Column("by"), Column("created"), Column("state", tones=STATES), Column("decided_by"), Column("until"),
-            Column("taken", shown=False), Column("why", shown=False), Column("decided", shown=False),
+            Column("taken", _("Times taken"), shown=False), Column("why", _("What was said to it"), shown=False), Column("decided", shown=False),
         ),
-        facts=("by", "reason", Column("level", cell="badge", tones=LEVELS), "rows", Column("state", tones=STATES), "created", "decided_by", "decided", "why", "until", "taken"),
-        filters=(Filter("state", _("State")), Filter("level", _("Level")), Filter("created", _("Asked at"))),
+        facts=("by", "reason", Column("level", cell="badge", tones=LEVELS), "rows", Column("state", tones=STATES), "created", "decided_by", "decided", Column("why", _("What was said to it")), "until", Column("taken", _("Times taken"))),
+        filters=(Filter("state", _("State")), Filter("level", _("Level")), Filter("created")),
         search=("asked", "reason", "by"),
         order="-created",
         nav=Nav("governance", _("Export requests"), order=23, icon="file-export"),
@@ -120,7 +120,7 @@ def decide(request: HttpRequest, pk: Any) -> HttpResponse:
             actions.decide_export(row, approved=request.POST.get("do") == "approve", why=request.POST.get("why", ""), actor=viewer)
             messages.success(request, gettext("Decided."))
         except (Invalid, Conflict) as fault:
-            messages.warning(request, f"{fault.what} {fault.why} {fault.todo}")
+            messages.warning(request, told(fault))
     return HttpResponseRedirect(reverse("lake:exportrequest", kwargs={"pk": pk}))
 
 
@@ -168,7 +168,7 @@ def reading(request: HttpRequest) -> HttpResponse:
             actions.release(request.POST.get("person", ""), actor=viewer)
             messages.success(request, gettext("Released: the hour begins anew."))
         except Conflict as fault:
-            messages.warning(request, f"{fault.what} {fault.why}")
+            messages.warning(request, told(fault))
         return HttpResponseRedirect(reverse("lake:reading"))
     context = {"people": [{**one, "self": one["person"] == str(viewer.id)} for one in queries.readers(viewer)], "may_release": viewer.may("lake.touch.release")}
     return show(request, "lake/reading_part.html" if request.headers.get("X-Poll") else "lake/reading.html", context)

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from lianfang.commons.frame.language import either
+from lianfang.commons.frame.language import either, listed
 from lianfang.commons.frame.pages import Nav, page, said, show
 from lianfang.engines.connect import drafting, recognise
 from lianfang.engines.connect.drafting import Draft, Pick
@@ -288,7 +288,7 @@ def _preview(seen: Preview) -> dict[str, Any]:
 def _event(one: Any) -> dict[str, Any]:
     columns = one.columns
     known = [{"name": name, "title": title(name), "value": _value(name, value, columns)} for name, value in columns.items() if name not in ("time", "class_uid") and not (name == "activity_id" and not value)]
-    faults = [{"field": field.name, "text": field.text, "columns": ", ".join(map(title, field.failed))} for field in one.fields if field.failed]
+    faults = [{"field": field.name, "text": field.text, "columns": listed(map(title, field.failed))} for field in one.fields if field.failed]
     return {
         "number": one.number, "time": columns.get("time"), "class": class_name(columns.get("class_uid", 0)), "activity": activity_name(columns.get("class_uid"), columns.get("activity_id")), "level": DataLevel(one.level).name,
         "host": columns.get("host"), "user": columns.get("user") or columns.get("actor_user"), "message": columns.get("message") or columns.get("process_cmd") or columns.get("url") or one.raw, "template": one.template,

@@ -11,13 +11,12 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame import attachments
-from lianfang.commons.frame.language import chinese, either
+from lianfang.commons.frame.language import chinese, either, listed
 from lianfang.commons.frame.pages import page, show, unchanged
 from lianfang.commons.people import queries as people
 from lianfang.engines.policy import HIDDEN
@@ -191,7 +190,7 @@ def fields(found: Story) -> list[Pair]:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, list):
-        return format_html('<span class="tags">{}</span>', SafeString("").join(format_html('<span class="tag">{}</span>', one) for one in value))
+        return format_html('<span class="tags">{}</span>', format_html_join("", '<span class="tag">{}</span>', ((one,) for one in value)))
     return value if hasattr(value, "tzinfo") else format_html("<code>{}</code>", value)
 
 
@@ -228,7 +227,7 @@ def rule_of(row: models.Alert, viewer: Viewer) -> dict[str, Any]:
 def techniques(row: models.Alert) -> list[dict[str, Any]]:
     """The techniques with their names and the queue of each."""
     frame = framework.attack()
-    return [{"id": id, "name": frame.full_name(id), "tactics": ", ".join(frame.tactic(key).name for key in frame.served_by(id)), "url": f"{reverse('respond:alerts')}?{urlencode({'technique': id, 'state': 'any'})}"} for id in row.techniques]
+    return [{"id": id, "name": frame.full_name(id), "tactics": listed(frame.tactic(key).name for key in frame.served_by(id)), "url": f"{reverse('respond:alerts')}?{urlencode({'technique': id, 'state': 'any'})}"} for id in row.techniques]
 
 
 KINDS = {"users": (_("Users"), "user"), "ips": (_("Addresses"), "network"), "hosts": (_("Hosts"), "server"), "processes": (_("Processes"), "cpu"), "files": (_("Files"), "file"), "hashes": (_("Hashes"), "hash"), "domains": (_("Domains"), "world"), "urls": (_("URLs"), "link")}

@@ -9,10 +9,11 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from lianfang.commons.frame.pages import told
 from lianfang.commons.ledger import queries as ledger
 from lianfang.commons.people import queries as people
 from lianfang.commons.people.types import Person
-from lianfang.kernel.errors import Fault, sentences
+from lianfang.kernel.errors import Fault
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect.queries import explaining
 from lianfang.rooms.detect.types import Explanation
@@ -61,7 +62,7 @@ def _event(event_id: str, viewer: Viewer) -> tuple[Event | None, str]:
     try:
         return lake.event(event_id, viewer=viewer), ""
     except Fault as fault:
-        return None, sentences(fault.what, fault.why)
+        return None, told(fault)
 
 
 def _around(alert: models.Alert, since: datetime, until: datetime, viewer: Viewer) -> tuple[tuple[Event, ...], bool, str]:
@@ -71,7 +72,7 @@ def _around(alert: models.Alert, since: datetime, until: datetime, viewer: Viewe
     try:
         found, more = _nearest(alert, since, until, viewer)
     except Fault as fault:
-        return (), False, sentences(fault.what, fault.why)
+        return (), False, told(fault)
     return tuple(sorted(found, key=lambda event: (event["time"], event["event_id"]))), more, ""
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
+from lianfang.commons.frame.language import headed
 from lianfang.commons.frame.scoped import Scoped
 from lianfang.kernel import clock
 from lianfang.kernel.ref import Ref
@@ -25,7 +27,7 @@ class Disposal(Scoped):
     archive = models.CharField(max_length=36, blank=True, default="")
     state = models.CharField(_("state"), max_length=8, choices=Progress.choices, default=Progress.ASKED, db_index=True)
     asker = models.CharField(max_length=36)
-    asked_by = models.CharField(_("asked by"), max_length=120)
+    asked_by = models.CharField(pgettext_lazy("request", "asked by"), max_length=120)
     asked = models.DateTimeField(_("asked at"), default=clock.now)
     decided_by = models.CharField(_("decided by"), max_length=120, blank=True, default="")
     decided = models.DateTimeField(_("decided"), null=True)
@@ -40,7 +42,7 @@ class Disposal(Scoped):
         ordering = ("-asked", "id")
 
     def __str__(self) -> str:
-        return f"{self.get_deed_display()}: {self.source} {timezone.localtime(self.since):%Y-%m-%d} – {timezone.localtime(self.until):%Y-%m-%d}"
+        return headed(self.get_deed_display(), f"{self.source} {timezone.localtime(self.since):%Y-%m-%d} – {timezone.localtime(self.until):%Y-%m-%d}")
 
     @property
     def ref(self) -> Ref:

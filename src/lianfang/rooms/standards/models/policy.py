@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from lianfang.commons.frame.language import either
 from lianfang.rooms.standards.models.versions import Versioned
@@ -16,7 +17,7 @@ class Policy(Versioned):
 
     title = models.CharField(_("title"), max_length=120)
     title_en = models.CharField(_("English title"), max_length=120, blank=True)
-    about = models.CharField(_("about"), max_length=500, blank=True)
+    about = models.CharField(pgettext_lazy("policy", "about"), max_length=500, blank=True)
     clauses = models.JSONField(_("clauses"), default=list, help_text=_("One on each line: number | text | controls, parted by commas."))
 
     class Meta(Versioned.Meta):

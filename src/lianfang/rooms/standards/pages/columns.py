@@ -11,11 +11,13 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext, pgettext_lazy
 
+from lianfang.commons.frame.language import headed
 from lianfang.commons.frame.pages import Nav, page, show
 from lianfang.engines.schema.events import BY_NAME
 from lianfang.kernel.errors import Invalid
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.standards import actions, models, queries
+from lianfang.rooms.standards.pages.overview import percent
 from lianfang.rooms.standards.queries.elements import fits
 from lianfang.rooms.standards.types import ColumnUse, State, Use
 
@@ -69,6 +71,6 @@ def _line(one: ColumnUse, elements: list[models.Element]) -> dict[str, Any]:
     use = one.use
     reason, _blank, rest = (use.reasons[0] if use and use.reasons else "").partition(" ")
     return {
-        "one": one, "kind": KINDS[one.kind], "standing": _standing(one), "tone": TONES.get(use.state, "quiet") if use else "quiet", "reason": REASONS.get(reason, ""), "about": rest, "chosen": use.element.code if use and use.state != Use.REFUSED else "",
-        "share": one.figure.share if one.figure else None, "wrong": one.figure.failed if one.figure else 0, "choices": [element for element in elements if fits(element, BY_NAME[one.column])],
+        "one": one, "kind": KINDS[one.kind], "standing": _standing(one), "tone": TONES.get(use.state, "quiet") if use else "quiet", "reason": headed(REASONS[reason], rest) if rest else REASONS.get(reason, ""), "chosen": use.element.code if use and use.state != Use.REFUSED else "",
+        "share": percent(one.figure), "wrong": one.figure.failed if one.figure else 0, "choices": [element for element in elements if fits(element, BY_NAME[one.column])],
     }  # fmt: skip

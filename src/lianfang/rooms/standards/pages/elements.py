@@ -15,12 +15,13 @@ from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame import sheets
 from lianfang.commons.frame.pages import Nav, page, panel, show
-from lianfang.commons.frame.sheets import Column, Filter, Sheet, SheetForm
+from lianfang.commons.frame.sheets import Column, Filter, Sheet, SheetForm, linked
 from lianfang.engines.schema.events import BY_NAME
 from lianfang.kernel.errors import Invalid
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.standards import actions, models, queries
 from lianfang.rooms.standards.pages.fields import Codes, Names
+from lianfang.rooms.standards.pages.overview import percent
 from lianfang.rooms.standards.pages.versions import TONES, panel_of_versions, steps
 from lianfang.rooms.standards.queries.elements import conformity
 from lianfang.rooms.standards.types import Use
@@ -68,7 +69,7 @@ ELEMENTS = sheets.register(
     Sheet(
         model=models.Element,
         title=_("Data elements"),
-        about=_("What a column means, whatever it is called. An element is in force when a second person has approved it; a change is a new version."),
+        about=linked(_("What a column means, whatever it is called. An element is in force when a second person has approved it; a change is a new version."), "standards:starter", _("Look at the starter set")),
         columns=(
             Column("code", cell="code"), Column("said", _("Name"), sort="name"), Column("meaning", _("Definition"), sort=False), "type", Column("level", cell="badge", tones=LEVEL_TONES), Column("used", _("Columns that use it"), cell="number", sort=False), "version",
             Column("state", tones=TONES), Column("name", shown=False), Column("name_en", shown=False), Column("definition", shown=False), Column("definition_en", shown=False), Column("format", cell="code", shown=False),
@@ -102,7 +103,7 @@ def used_by(request: HttpRequest, row: models.Element) -> str:
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]
     uses = list(models.ElementUse.objects.seen_by(viewer).filter(element=row).exclude(state=Use.REFUSED).select_related("element"))
     figures = conformity(uses, viewer=viewer)
-    lines = [{"use": use, "title": queries.title(BY_NAME[use.column]) if use.column in BY_NAME else "", "figure": figures.get(use.column)} for use in uses]
+    lines = [{"use": use, "title": queries.title(BY_NAME[use.column]) if use.column in BY_NAME else "", "figure": figures.get(use.column), "share": percent(figures.get(use.column))} for use in uses]
     return render_to_string("standards/part_uses.html", {"row": row, "lines": lines, "codes": row.codes}, request=request)
 
 

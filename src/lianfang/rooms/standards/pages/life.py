@@ -14,6 +14,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame import sheets
+from lianfang.commons.frame.language import listed
 from lianfang.commons.frame.pages import Nav, page, show
 from lianfang.commons.frame.sheets import Column, Sheet, Verb
 from lianfang.commons.people import queries as people
@@ -34,7 +35,7 @@ ICONS = {Stage.COLLECT: "database-import", Stage.TRANSMIT: "route", Stage.STORE:
 
 def tables_of(row: models.Disposal) -> str:
     """The tables by their names."""
-    return "、".join(str(FAMILIES.get(table, table)) for table in row.tables)
+    return listed(FAMILIES.get(table, table) for table in row.tables)
 
 
 DEEDS = sheets.register(
@@ -43,10 +44,10 @@ DEEDS = sheets.register(
         title=_("Archives and destructions"),
         about=_("What was archived, destroyed or brought back: asked for with a reason, approved by a second person, kept on record for good."),
         columns=(
-            Column("deed"), "source", Column("tables", value=tables_of, cell="text", sort=False, plain=lambda row: row.tables), "since", "until", Column("state", cell="badge", tones=TONES), "rows", "asked_by", "asked", "decided_by", Column("decided", shown=False),
-            "done", Column("reason", shown=False), Column("trouble", shown=False),
+            Column("deed"), "source", Column("tables", value=tables_of, cell="text", sort=False, plain=lambda row: row.tables), Column("since", _("From the day"), cell="day"), Column("until", _("Until before the day"), cell="day"), Column("state", cell="badge", tones=TONES), "rows",
+            "asked_by", "asked", "decided_by", Column("decided", shown=False), Column("done", pgettext_lazy("deed", "Done"), shown=False), Column("reason", shown=False), Column("trouble", shown=False),
         ),
-        facts=("deed", Column("state", cell="badge", tones=TONES), "source", Column("tables", value=tables_of, cell="text"), "since", "until", "reason", "asked_by", "asked", "decided_by", "decided", "done", "rows", "trouble"),
+        facts=("deed", Column("state", cell="badge", tones=TONES), "source", Column("tables", value=tables_of, cell="text"), Column("since", _("From the day"), cell="day"), Column("until", _("Until before the day"), cell="day"), "reason", "asked_by", "asked", "decided_by", "decided", Column("done", pgettext_lazy("deed", "Done")), "rows", "trouble"),
         filters=("deed", "state", "asked"),
         search=("source", "reason"),
         order="-asked",

@@ -16,7 +16,7 @@ from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake.types import EVENT_TABLES, FAMILIES
 from lianfang.rooms.standards import actions, models, queries
 from lianfang.rooms.standards.pages import charts
-from lianfang.rooms.standards.types import Scores, Standing, Word
+from lianfang.rooms.standards.types import Figure, Scores, Standing, Word
 
 SPANS = (("24h", _("24 hours")), ("7d", _("7 days")), ("30d", _("30 days")))
 WORST = 8
@@ -30,6 +30,11 @@ def tone_of(score: float | None) -> str:
 def shown(score: float | None) -> str:
     """A score in per cent; never rounded up to a perfect one."""
     return "" if score is None else "100" if score == 100 else f"{min(score, 99.9):.1f}"
+
+
+def percent(figure: Figure | None) -> str:
+    """The share of right answers; nothing where none was asked."""
+    return shown(figure.share) if figure else ""
 
 
 @page("quality/", name="quality", permission="standards.rule.view", nav=Nav("governance", _("Data quality"), order=30, icon="rosette-discount-check"))

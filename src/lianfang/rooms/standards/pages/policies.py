@@ -8,12 +8,13 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse, reverse_lazy
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from lianfang.commons.frame import sheets
+from lianfang.commons.frame.language import listed
 from lianfang.commons.frame.pages import Nav, page, panel, show
-from lianfang.commons.frame.sheets import Column, Sheet, SheetForm
+from lianfang.commons.frame.sheets import Column, Sheet, SheetForm, linked
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.standards import actions, models
 from lianfang.rooms.standards.pages.fields import Clauses
@@ -31,12 +32,17 @@ class PolicyForm(SheetForm):
         model = models.Policy
         fields = models.Policy.WRITTEN
 
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        known = listed(f"{key} ({label})" for key, (label, _look, _page) in CONTROLS.items())
+        self.fields["clauses"].help_text = f"{self.fields['clauses'].help_text} {gettext('Controls:')} {known}"  # type: ignore[attr-defined]
+
 
 POLICIES = sheets.register(
     Sheet(
         model=models.Policy,
         title=_("Policies"),
-        about=_("Policies as documents in versions. Every clause names the controls of this node that keep it; whether they hold is looked at now."),
+        about=linked(_("Policies as documents in versions. Every clause names the controls of this node that keep it; whether they hold is looked at now."), "standards:policies", _("Policies that ship with the node")),
         columns=(Column("code", cell="code"), Column("said", _("Title"), sort="title"), "about", "version", Column("state", tones=TONES), Column("clauses", _("Clauses"), value=lambda row: len(row.clauses), cell="number", sort=False, plain=lambda row: row.clauses), "approved_by", "approved"),
         facts=(Column("code", cell="code"), "version", Column("state", tones=TONES), "about", "submitted_by", "submitted", "approved_by", "approved", "retired"),
         filters=("state",),

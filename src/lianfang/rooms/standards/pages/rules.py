@@ -154,7 +154,7 @@ def failing(request: HttpRequest, pk: Any) -> HttpResponse:
     check = row.asked
     if check is None:
         raise Missing("This rule is about a whole table", why="It asks whether something new has come lately.", todo="Look at the sources of the table.")
-    names = (*check.columns(), *(("received",) if row.kind == Kind.DELAY else ()))
+    names = check.columns()
     if request.GET.get("format") == "csv":
         return _taken(row, Question(since, now + queries.AHEAD, tables=row.tables, check=check, limit=500), names, viewer)
     found = lake.search(Question(since, now + queries.AHEAD, tables=row.tables, check=check, limit=SHOWN, after=request.GET.get("after", "")), viewer=viewer)
