@@ -29,7 +29,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 FOLDER = Path(os.environ.get("LIANFANG_PARTS", Path(tempfile.gettempdir()) / f"lianfang-parts-{os.getuid()}"))
-PACKAGES = {"postgresql": "initdb", "mariadb-server": "mariadbd", "chromium": "chromium", "fonts-wqy-microhei": "/usr/share/fonts/truetype/wqy", "default-jre-headless": "java", "maven": "mvn"}
+PACKAGES = {"postgresql": "initdb", "mariadb-server": "mariadbd", "chromium": "chromium", "fonts-wqy-microhei": "/usr/share/fonts/truetype/wqy", "default-jre-headless": "java", "maven": "mvn", "tshark": "tshark"}
 """Debian package → the program (or the path) that tells that it is here."""
 NAME = "lianfang"
 

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lianfang.kernel.errors import Fault
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -28,7 +30,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """All findings, in the order a person would look."""
-    return [python(), home(), space(), matcher(), assets(), fonts(), keys(), *database(), port()]
+    return [python(), home(), space(), matcher(), assets(), fonts(), captures(), keys(), *database(), port()]
 
 
 def python() -> Finding:
@@ -82,6 +84,20 @@ def fonts() -> Finding:
     return Finding("Fonts", "ok", "a Chinese font is there") if found else Finding("Fonts", "warn", "no Chinese font", "Only reports need one: apt install fonts-noto-cjk")
 
 
+def captures() -> Finding:
+    """Whether a program is here that reads captures of packets."""
+    from lianfang.engines.connect import captures
+
+    found = captures.installed()
+    if not found:
+        return Finding("Captures", "warn", "no tshark, Zeek or Suricata", f"Only captures of packets (.pcap) need one: {captures.INSTALL}")
+    try:
+        name, path = captures.reader(os.environ.get("LIANFANG_CAPTURES", ""))
+    except Fault as fault:
+        return Finding("Captures", "warn", fault.what, fault.todo)
+    return Finding("Captures", "ok", f"read by {name} ({path})" + (f"; also here: {', '.join(sorted(found.keys() - {name}))}" if len(found) > 1 else ""))
+
+
 def database() -> list[Finding]:
     """Whether the database answers and its tables are current."""
     try:
@@ -107,7 +123,6 @@ def tables() -> list[Finding]:
 
     if "lake" not in settings.ROOMS:
         return []
-    from lianfang.kernel.errors import Fault
     from lianfang.rooms.lake import queries as lake
 
     try:

@@ -1,14 +1,24 @@
 """What probes, sensors and honeypots tell, brought in as they write it and found again as what it is: through the pages and the API, nothing between replaced."""
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from django.urls import reverse
+from tests.engines.connect import packets
+from tests.patience import wait_for
+from tests.rooms.lake.conftest import doors
 
 from lianfang.commons.jobs import actions as jobs
+from lianfang.engines.connect import captures
 from lianfang.kernel import clock
-from lianfang.rooms.lake import actions
+from lianfang.kernel.viewer import SYSTEM
+from lianfang.rooms.detect import actions as detect
+from lianfang.rooms.lake import actions, models
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,7 +37,9 @@ def node(client_of):
             assert answer.status_code in (200, 201), answer.content
 
         def upload(self, name, content):
-            self.source(source := name.replace(".", "-"))
+            source = name.replace(".", "-")
+            if not models.Source.objects.filter(name=source).exists():
+                self.source(source)
             file = BytesIO(content)
             file.name = name
             answer = self.client.post("/lake/upload/", {"files": [file], "source": source})
@@ -142,3 +154,108 @@ def test_honeypots_are_read_as_they_write(node):
     assert (one["src_ip"], one["user"], one["time"][:16]) == ("203.0.113.9", "sa", f"{at:%Y-%m-%dT%H:%M}")
     assert json.loads(one["raw"]) == other
     assert {event["source"] for event in node.client.get("/api/lake/events/", {"since": "2020-01-01T00:00:00Z", "filter": "ips:is:203.0.113.7"}).json()["events"]} == {"cowrie"}
+
+
+# ---- captures ------------------------------------------------------------------------------------------------------
+
+STARTER = Path(__file__).parents[3] / "content/rules/starter"
+
+
+def capture(at):
+    """A small network, and somebody who looks for holes in a server inside."""
+    scan = b"GET /admin/login.php HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: sqlmap/1.8\r\n\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    return packets.pcap([*packets.office(at.timestamp()), *packets.conversation(at.timestamp() + 5, ("203.0.113.7", 50000), ("10.0.0.8", 80), [scan, answer])])
+
+
+@pytest.fixture
+def tshark():
+    if "tshark" not in captures.installed():
+        pytest.skip("tshark is not installed (python tools/real_parts.py install)")
+
+
+@pytest.fixture
+def nothing_reads(monkeypatch):
+    """A node on which no program that reads captures is installed."""
+    monkeypatch.setattr(captures, "installed", dict)
+
+
+@pytest.mark.realparts
+def test_a_capture_that_is_uploaded_becomes_flows_names_requests_and_hellos_which_rules_examine(node, tshark):
+    detect.install_pack(STARTER, actor=SYSTEM)
+    events = node.upload("case.pcap", capture(ago(30)))
+    by = {(event["log_name"], event["src_ip"], event["dst_port"]): event for event in events}
+    assert len(events) == 10
+    page = by["flow", "10.0.0.9", 80]
+    assert (page["class_uid"], page["activity_id"], page["dst_ip"], page["service"], page["time"][:16]) == (4001, 2, "198.51.100.1", "http", f"{ago(30):%Y-%m-%dT%H:%M}")
+    told = json.loads(page["unmapped"])
+    assert (told["tshark.packets_out"], told["tshark.packets_in"], told["tshark.bytes_out"], told["tshark.bytes_in"]) == ("5", "3", "346", "211")
+    names = {event["domain"]: event for event in events if event["class_uid"] == 4003}
+    assert names["www.bad.example"]["ips"] == ["198.51.100.1", "10.0.0.9", "10.0.0.53"]
+    assert names["lost.bad.example"]["activity_id"] == 1, "a name that nobody answered is a fact, too"
+    request = by["http", "10.0.0.9", 80]
+    assert (request["class_uid"], request["url"], request["http_status"], request["user_agent"]) == (4002, "http://www.bad.example/gate.php?id=7", 404, "curl/8.0")
+    hello = by["tls", "10.0.0.9", 443]
+    assert (hello["dst_host"], hello["domains"]) == ("login.bad.example", ["login.bad.example"])
+    attack = by["http", "203.0.113.7", 80]
+    assert attack["rules"], "the scanner is seen by the rule for web servers"
+    shown = node.client.get(reverse("lake:search"), {"f": "domains:is:login.bad.example", "span": "24h"}).content.decode()
+    assert hello["event_id"] in shown
+    assert node.upload("case.pcap", capture(ago(30))) == events, "the same capture again is stored once"
+
+
+@pytest.mark.realparts
+def test_a_capture_comes_in_by_the_api_and_by_a_watched_folder(node, tshark, tmp_path, monkeypatch):
+    file = BytesIO(capture(ago(20)))
+    file.name = "case.pcap"
+    answer = node.client.post("/api/lake/files/sensor", {"files": [file]})
+    assert answer.status_code == 202, answer.content
+    jobs.work(once=True)
+    actions.drain()
+    assert node.client.get(urlsplit(answer.json()["watch"]).path).status_code in (200, 302)
+    assert len(node.found("sensor")) == 10
+    dropped(node, tmp_path / "tap" / "ring.pcap0", capture(ago(10)), monkeypatch)
+    with doors():
+        wait_for(lambda: models.WatchedFile.objects.filter(offset__gt=0).exists(), seconds=60)
+    actions.drain()
+    assert len(node.found("tap")) == 10
+
+
+@pytest.mark.realparts
+def test_of_a_capture_that_is_cut_off_the_beginning_is_there_and_the_rest_is_said(node, tshark):
+    events = node.upload("cut.pcap", capture(ago(30))[:700])
+    assert {event["log_name"] for event in events} == {"dns", "http", "flow"}
+    (group,) = node.client.get("/api/lake/rejects/").json()
+    assert (group["count"], group["kind"]) == (1, "Capture: It is cut off in the middle of a packet")
+
+
+def test_where_no_program_reads_captures_the_upload_is_refused_with_what_to_install(node, nothing_reads):
+    file = BytesIO(capture(ago(30)))
+    file.name = "case.pcap"
+    answer = node.client.post("/lake/upload/", {"files": [file], "source": "case"})
+    assert answer.status_code == 422
+    for words in ("cannot be read on this node", "not installed", "apt-get install tshark"):
+        assert words in answer.content.decode()
+    assert "no tshark" in node.client.get("/lake/upload/").content.decode()
+    file.seek(0)
+    answer = node.client.post("/api/lake/files/case", {"files": [file]})
+    assert (answer.status_code, answer.json()["todo"]) == (404, "Install it on the node (apt-get install tshark), then send the capture again.")
+
+
+def test_a_watched_folder_keeps_a_capture_until_there_is_a_program_and_says_so(node, nothing_reads, tmp_path, monkeypatch):
+    dropped(node, tmp_path / "tap" / "a.pcap", capture(ago(10)), monkeypatch)
+    with doors():
+        wait_for(lambda: models.Source.objects.get(name="tap").trouble)
+    page = node.client.get(f"/lake/source/{models.Source.objects.get(name='tap').pk}/").content.decode()
+    assert "apt-get install tshark" in page
+    assert models.WatchedFile.objects.get().offset == 0, "it is read when the program is there"
+
+
+def dropped(node, path, content, monkeypatch):
+    """A file that came into a watched folder a while ago, and the source ``tap`` that watches it."""
+    monkeypatch.setenv("LIANFANG_FOLDERS", str(path.parent))
+    path.parent.mkdir()
+    path.write_bytes(content)
+    os.utime(path, (ago(5).timestamp(),) * 2)
+    answer = node.client.post("/api/lake/source/", json.dumps({"name": "tap", "kind": "folder", "path": str(path.parent)}), content_type="application/json")
+    assert answer.status_code in (200, 201), answer.content

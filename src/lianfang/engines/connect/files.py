@@ -1,4 +1,4 @@
-"""Files → frames, whatever they are wrapped in: plain lines, JSON arrays, .gz, .zst, .zip, EVTX, Zeek logs, mail, reports of nmap, in any nesting.
+"""Files → frames, whatever they are wrapped in: plain lines, JSON arrays, .gz, .zst, .zip, EVTX, Zeek logs, mail, captures, reports of nmap, in any nesting.
 
 In: a path from anybody. Out: one ``bytes`` per record, or a ``Reject``; never an exception for what the file contains,
 never more memory than a few frames (archives inside archives are spooled to a bounded temporary file).
@@ -24,7 +24,7 @@ from typing import IO, Protocol
 
 import zstandard
 
-from lianfang.engines.connect import delimited, eventlog, joining, mails, scan, scans
+from lianfang.engines.connect import captures, delimited, eventlog, joining, mails, scan, scans
 from lianfang.engines.connect.limits import Limits, Reject, Unreadable, too_large
 from lianfang.kernel.errors import Missing
 
@@ -48,12 +48,13 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """What the source says about its files: the codec, and what ``codecs.decode`` takes with it."""
+    """What the source says about its files: the codec, and what ``codecs.decode`` takes with it; ``reader`` is the program for captures (empty: the first that is here)."""
 
     codec: str = ""
     encoding: str = "utf-8"
     header: str = ""
     start: str = ""
+    reader: str = ""
 
 
 @dataclass(slots=True)
@@ -82,7 +83,7 @@ class _Account:
 
 
 def frames(path: str | Path, *, limits: Limits = Limits(), manner: Manner = Manner()) -> Iterator[bytes | Reject]:  # noqa: B008 - frozen
-    """All records of a file, in order. Raises ``Missing`` only when there is no such file, ``Invalid`` for a wrong start pattern.
+    """All records of a file, in order. Raises ``Missing`` only when there is no such file, or no program that reads captures (``captures.NoReader``), ``Invalid`` for a wrong start pattern.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -180,6 +181,8 @@ def _open(head: _Head, account: _Account, name: str, level: int) -> Iterator[byt
         yield from _evtx(head, account, name)
     elif mails.looks_like(start) or account.manner.codec == "mail":
         yield from _mail(head, account)
+    elif captures.looks_like(start):
+        yield from _capture(head, account, name)
     elif scans.looks_like(start):
         yield from _scan(head, account)
     elif start[:2] in _UTF16:
@@ -332,6 +335,13 @@ def _scan(head: _Head, account: _Account) -> Iterator[bytes | Reject]:
             yield json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
     except Unreadable as fault:
         yield fault.reject(account.next(), b"<nmaprun>", account.limits)
+
+
+def _capture(head: _Head, account: _Account, name: str) -> Iterator[bytes | Reject]:
+    """Flows, DNS, HTTP and TLS of a capture as JSON frames; what is wrong with it is a reject behind what could be read."""
+    for found in captures.records(head, wanted=account.manner.reader, limits=account.limits):
+        number = account.next()
+        yield captures.fault_of(found).reject(number, name.encode("utf-8", "replace"), account.limits) if isinstance(found, str) else found
 
 
 def _chunks(stream: Readable) -> Iterator[bytes]:

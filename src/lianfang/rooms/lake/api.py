@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 from lianfang.commons.frame.pages import Query, Response, Schema, api, spoken
 from lianfang.engines.masking import To
@@ -45,6 +46,13 @@ def ingest(request: HttpRequest, source: str) -> HttpResponse:
         return answer
     body = {"received": len(frames), "accepted": len(frames) - len(broken), "rejected": len(broken), "rejects": [{"line": line, "reason": reason} for line, reason in broken[: http.SHOWN]], "first": ref.event_id()}
     return Response(body, status=202)
+
+
+@router.post("/files/{source}", summary="Send files: logs, archives, event logs, captures (multipart, field “files”)", operation_id="lake_files", tags=["lake.event"])
+def files(request: HttpRequest, source: str) -> HttpResponse:
+    """202 when the files are kept: a worker reads them, ``watch`` is the page of its progress. Made when missing: the source."""
+    job = actions.take_upload(request.FILES.getlist("files"), source, actor=request.viewer)  # type: ignore[attr-defined]
+    return Response({"job": str(job.id), "watch": request.build_absolute_uri(reverse("jobs:work", kwargs={"pk": job.id}))}, status=202)
 
 
 class Asked(Schema):

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lianfang.engines.connect import files as containers
+from lianfang.engines.connect.captures import NoReader
 from lianfang.engines.connect.files import Manner
 from lianfang.engines.connect.limits import Reject
 from lianfang.kernel.errors import Missing
 from lianfang.kernel.viewer import Viewer
-from lianfang.rooms.lake import models
+from lianfang.rooms.lake import models, queries
 from lianfang.rooms.lake.actions import receiving, sources
 from lianfang.rooms.lake.types import Busy, Codec, Kind
 
@@ -59,7 +60,7 @@ def ingest_path(path: Path, source: str, *, actor: Viewer, progress: Progress | 
 
 def manner_of(row: models.Source) -> Manner:
     """How the files of a source are read; what is found by itself is found record by record."""
-    return Manner("" if row.codec == Codec.AUTO else row.codec, row.encoding, row.header, row.start)
+    return Manner("" if row.codec == Codec.AUTO else row.codec, row.encoding, row.header, row.start, queries.CAPTURES)
 
 
 def parts(path: Path, manner: Manner) -> Iterator[Part]:
@@ -82,9 +83,11 @@ def parts(path: Path, manner: Manner) -> Iterator[Part]:
 
 
 def _records(path: Path, manner: Manner) -> Iterator[bytes | Reject]:
-    """What the file holds; a file that breaks its reader ends with a reject that says so, and the next file is read."""
+    """What the file holds; a file that breaks its reader ends with a reject that says so, and the next file is read. A capture waits for a program that reads it: ``NoReader``."""
     try:
         yield from containers.frames(path, manner=manner)
+    except NoReader:
+        raise
     except Exception as error:
         log.warning("reading %s ended early", path, exc_info=True)
         yield Reject(0, path.name.encode(), f"The file cannot be read any further: {error}", "Check that it is whole, and of the kind that its name says.")

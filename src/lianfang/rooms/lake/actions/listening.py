@@ -20,6 +20,7 @@ from django.db.models import F
 
 from lianfang.engines.connect import files as containers
 from lianfang.engines.connect import joining
+from lianfang.engines.connect.captures import NoReader
 from lianfang.kernel.errors import Fault
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.lake import models
@@ -147,6 +148,7 @@ class Watch:
     def __init__(self, row: models.Source):
         self.path = sources.allowed_folder(row.path)
         self.source, self.pattern, self.dropped, self.manner = row, row.pattern or "*", 0, files.manner_of(row)
+        self._missing = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"folder-{row.name}", daemon=True)
         self._thread.start()
@@ -170,6 +172,7 @@ class Watch:
 
     def look(self) -> None:
         """Read what is new, file after file."""
+        missing = ""
         for seen in folder.files(self.path, pattern=self.pattern):
             if self._stop.is_set():
                 return
@@ -179,6 +182,17 @@ class Watch:
                 continue  # rotated away this very moment; it is found under its new name
             except OSError as error:
                 models.WatchedFile.objects.filter(source=self.source, identity=seen.identity).update(error=str(error)[:300])
+            except NoReader as fault:
+                missing = lines_of(fault)[:300]
+        self._tell(missing)
+
+    def _tell(self, missing: str) -> None:
+        """Say on the source that a program is missing for which files wait, and when it no longer is."""
+        if missing:
+            models.Source.objects.filter(pk=self.source.pk).exclude(trouble=missing).update(trouble=missing)
+        elif self._missing:
+            models.Source.objects.filter(pk=self.source.pk, trouble=self._missing).update(trouble="")
+        self._missing = missing
 
     def _file(self, seen: folder.Seen) -> None:
         row, _ = models.WatchedFile.objects.get_or_create(source=self.source, identity=seen.identity, defaults={"path": str(seen.path)[:400]})

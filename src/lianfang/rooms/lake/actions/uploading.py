@@ -17,10 +17,11 @@ from django.utils.translation import gettext
 from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.jobs.types import JobRef
 from lianfang.commons.ledger import actions as ledger
+from lianfang.engines.connect import captures
 from lianfang.kernel.errors import Conflict, Invalid
 from lianfang.kernel.ids import new_id
 from lianfang.kernel.viewer import SYSTEM, Viewer
-from lianfang.rooms.lake import models
+from lianfang.rooms.lake import models, queries
 from lianfang.rooms.lake.actions import files, receiving, sources
 from lianfang.rooms.lake.types import Kind
 
@@ -35,12 +36,18 @@ class Sent(Protocol):
 
     def chunks(self) -> Iterable[bytes]: ...
 
+    def read(self, size: int = -1, /) -> bytes: ...
+
+    def seek(self, offset: int, /) -> object: ...
+
 
 def take_upload(sent: list[Sent], source: str, *, actor: Viewer) -> JobRef:
     """Keep files and leave it to a worker to read them into ``source`` (made when missing)."""
     actor.must("lake.event.add")
     if not 0 < len(sent) <= MOST_FILES or sum(one.size or 0 for one in sent) > MOST_BYTES:
         raise Invalid("These files cannot be taken", why=f"1 to {MOST_FILES} files of together at most {MOST_BYTES >> 30} GiB are.", todo="Choose fewer, or use the command line: lianfang ingest PATH.", details={"files": ["number or size"]})
+    if any(captures.looks_like(_head(one)) for one in sent):
+        captures.reader(queries.CAPTURES)  # nothing is kept that nobody here can read
     if not models.Source.objects.filter(name=source).exists():
         sources.create_source(source, kind=Kind.UPLOAD, actor=actor)
     row = receiving.door(source, actor)
@@ -63,6 +70,13 @@ def read_upload(folder: str, source: str, *, progress: Callable[[float, str], ob
     receiving.seal()
     shutil.rmtree(place, ignore_errors=True)
     return report
+
+
+def _head(one: Sent) -> bytes:
+    """The first bytes, by which a file is known."""
+    head = one.read(8)
+    one.seek(0)
+    return head
 
 
 def _keep(one: Sent, folder: Path, number: int) -> str:

@@ -32,6 +32,8 @@ from lianfang.rooms.lake.types import HELD, Kind, RejectGroup, Stage
 REASONS = 8
 SHOWN_AFTER = timedelta(days=30)
 NOTICES: dict[str, Any] = {"silent": _("has fallen silent"), "spoke": _("speaks again"), "drifted": _("writes otherwise than usual"), "fits": _("fits again")}
+OPEN = (Kind.HTTP, Kind.UPLOAD, Kind.SAMPLE)
+"""Kinds that take what is sent to them."""
 TONES = {Stage.ACTIVE: "good", Stage.PAUSED: "quiet", Stage.ERASING: "warn"}
 
 
@@ -179,7 +181,7 @@ def how_to_send(request: HttpRequest, row: models.Source) -> str:
     """Lines to copy into the sender; nothing for what the node asks by itself."""
     if row.kind in ways.ASKED:
         return ""
-    return render_to_string("lake/part_send.html", {"row": row, "snippets": snippets(request, row), "keys": _key_page()}, request=request)
+    return render_to_string("lake/part_send.html", {"row": row, "snippets": snippets(request, row), "keys": _key_page(), "upload": f"{reverse('lake:upload')}?{urlencode({'source': row.name})}" if row.kind in OPEN and request.viewer.may("lake.event.add") else ""}, request=request)
 
 
 def snippets(request: HttpRequest, row: models.Source) -> list[dict[str, Any]]:
@@ -201,6 +203,7 @@ def snippets(request: HttpRequest, row: models.Source) -> list[dict[str, Any]]:
         {"title": "curl", "text": f"{head}--data-binary @events.ndjson {url}"},
         {"title": "curl, gzip", "text": f'gzip -c events.ndjson | {head}-H "Content-Encoding: gzip" --data-binary @- {url}'},
         {"title": "Vector", "text": vector},
+        {"title": str(_("Files and captures (.pcap)")), "text": f'curl -H "Authorization: Lianfang $KEY_ID:$KEY_SECRET" -F files=@capture.pcap {base}/api/lake/files/{row.name}'},
         {"title": str(_("This machine")), "text": f"lianfang ingest /var/log/app --source {row.name}"},
     ]
 

@@ -14,7 +14,7 @@ from lianfang.rooms.lake import actions, queries
 @page("upload/", name="upload", permission="lake.event.add", nav=Nav("logs", _("Upload logs"), order=22, icon="upload"))
 def upload(request: HttpRequest) -> HttpResponse:
     """The form; what was sent is read by a worker, whose progress can be watched."""
-    context = {"sources": queries.source_names(viewer=request.viewer), "source": request.POST.get("source", "upload")}  # type: ignore[attr-defined]
+    context = {"sources": queries.source_names(viewer=request.viewer), "source": request.POST.get("source") or request.GET.get("source", "upload"), "reader": queries.capture_reader()}  # type: ignore[attr-defined]
     if request.method == "POST":
         try:
             job = actions.take_upload(request.FILES.getlist("files"), request.POST.get("source", "").strip(), actor=request.viewer)  # type: ignore[attr-defined]

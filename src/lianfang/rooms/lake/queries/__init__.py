@@ -3,7 +3,7 @@
 from lianfang.rooms.lake.queries.cataloguing import table_story
 from lianfang.rooms.lake.queries.drifting import drifts
 from lianfang.rooms.lake.queries.elsewhere import sql_on
-from lianfang.rooms.lake.queries.figures import catalogue, certificate, gauges, has_sample, lag, last_hour, layers, overview, owner_choices, owners, rate_now, source_choices, source_names, zones
+from lianfang.rooms.lake.queries.figures import CAPTURES, capture_reader, catalogue, certificate, gauges, has_sample, lag, last_hour, layers, overview, owner_choices, owners, rate_now, source_choices, source_names, zones
 from lianfang.rooms.lake.queries.leaving import left, left_counts
 from lianfang.rooms.lake.queries.mappings import OWN, compiled, knows_template, mapping_text, may_read_samples, shipped, suggestions, template_choices
 from lianfang.rooms.lake.queries.masking import preview, tried
@@ -18,7 +18,7 @@ from lianfang.rooms.lake.queries.searching import LISTED, OPERATORS, event, even
 from lianfang.rooms.lake.queries.shielding import MARK as SEALED
 
 __all__ = [
-    "LISTED", "OPERATORS", "OWN", "SEALED", "approving", "catalogue", "certificate", "compiled", "coverage", "drifts", "event", "events", "fingerprints",
+    "CAPTURES", "LISTED", "OPERATORS", "OWN", "SEALED", "approving", "capture_reader", "catalogue", "certificate", "compiled", "coverage", "drifts", "event", "events", "fingerprints",
     "freshness", "gauges", "has_sample", "held", "histogram", "knows_template", "lag", "last_hour", "layers", "left", "left_counts", "levels_of", "mapping_text",
     "masked", "may_read_samples", "measured", "measures", "overview", "owner_choices", "owners", "preview", "raced", "rate_now", "readers", "reject_groups", "reject_ref", "rejects", "search", "seen",
     "seen_hours", "shipped", "source_choices", "source_names", "sql", "sql_level", "sql_on", "sql_table", "still_there", "suggestions", "table_story", "template_choices", "top",

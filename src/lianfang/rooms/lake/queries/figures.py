@@ -5,6 +5,7 @@ In: the viewer, or nobody for what the node tells its watchers. Out: numbers.
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import timedelta
 from operator import itemgetter
@@ -15,13 +16,17 @@ from django.db.models import Sum
 
 from lianfang.commons.people import queries as people
 from lianfang.engines.columns.query import Bounds
+from lianfang.engines.connect import captures
 from lianfang.kernel import clock
+from lianfang.kernel.errors import Fault
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import models
 from lianfang.rooms.lake.adapters.syslog import certificates
 from lianfang.rooms.lake.queries import scope, searching
 from lianfang.rooms.lake.types import EVENT_TABLES, Count, Layer, LayerFigures, Overview, Question, Stage, TableFigures
 
+CAPTURES = os.environ.get("LIANFANG_CAPTURES", "")
+"""The program that reads captures; empty: the first of tshark, Zeek and Suricata that is installed."""
 SILENT = timedelta(minutes=15)
 FRESH = timedelta(seconds=30)
 
@@ -120,6 +125,14 @@ def lag() -> dict[str, float]:
     """Seconds for which the oldest received and not yet stored log has waited."""
     waiting = [int(path.name[:16]) for path in _spool().glob("w*/*.ready")]
     return {"ingest": max(0.0, time.time() - min(waiting) / 1000) if waiting else 0.0}
+
+
+def capture_reader() -> str:
+    """The program that reads captures on this node; empty while there is none."""
+    try:
+        return captures.reader(CAPTURES)[0]
+    except Fault:
+        return ""
 
 
 def gauges() -> dict[str, float]:

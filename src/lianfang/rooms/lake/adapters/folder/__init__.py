@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-WHOLE = (".gz", ".zst", ".zip", ".evtx")
-"""Files that are read once, whole, when they have stopped growing."""
+WHOLE = re.compile(r"\.(gz|zst|zip|evtx|(pcap|pcapng|cap)\d*)$", re.IGNORECASE)
+"""Files that are read once, whole, when they have stopped growing; tcpdump numbers the captures of a ring behind their ending."""
 HIDDEN = (".tmp", ".part", ".swp", ".filepart", ".crdownload")
 PART = 2 << 20
 LONGEST = 8 << 20
@@ -33,7 +34,7 @@ class Seen:
 
     @property
     def is_whole(self) -> bool:
-        return self.path.suffix.lower() in WHOLE
+        return bool(WHOLE.search(self.path.name))
 
 
 def files(folder: Path, *, pattern: str = "*", most: int = 10_000) -> Iterator[Seen]:
