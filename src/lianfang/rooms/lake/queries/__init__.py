@@ -3,7 +3,24 @@
 from lianfang.rooms.lake.queries.cataloguing import table_story
 from lianfang.rooms.lake.queries.drifting import drifts
 from lianfang.rooms.lake.queries.elsewhere import sql_on
-from lianfang.rooms.lake.queries.figures import CAPTURES, capture_reader, catalogue, certificate, gauges, has_sample, lag, last_hour, layers, overview, owner_choices, owners, rate_now, source_choices, source_names, zones
+from lianfang.rooms.lake.queries.figures import (
+    CAPTURES,
+    capture_reader,
+    catalogue,
+    certificate,
+    gauges,
+    has_sample,
+    lag,
+    last_hour,
+    layers,
+    overview,
+    owner_choices,
+    owners,
+    rate_now,
+    source_choices,
+    source_names,
+    zones,
+)
 from lianfang.rooms.lake.queries.leaving import left, left_counts
 from lianfang.rooms.lake.queries.mappings import OWN, compiled, knows_template, mapping_text, may_read_samples, shipped, suggestions, template_choices
 from lianfang.rooms.lake.queries.masking import preview, tried
