@@ -1,10 +1,10 @@
-"""Long work of detect: installing a pack that was uploaded, looking back over the lake."""
+"""Time has come: see who gave no sign of life. Long work: installing a pack that was uploaded, looking back over the lake."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from lianfang.commons.jobs.declare import job
+from lianfang.commons.jobs.declare import every, job
 from lianfang.kernel import clock
 from lianfang.rooms.detect import actions
 
@@ -19,3 +19,17 @@ def install_pack(path: str, asker: dict[str, str], *, run: Any) -> None:
 def look_back(what: str, since: str, until: str, *, run: Any) -> None:
     """A rule, or the watch list, over what the lake holds."""
     actions.hunt(what, clock.parse(since), clock.parse(until), tell=run.progress)
+
+
+@every(seconds=5)
+@job(name="detect.look_at_monitors", attempts=1)
+def look_at_monitors() -> None:
+    """Keyword alarms whose systems fell silent, or that are over because nothing was said for long."""
+    actions.look_at_monitors()
+
+
+@every(seconds=3600)
+@job(name="detect.forget_signals", attempts=3)
+def forget_signals() -> None:
+    """Batches that were counted are remembered for a week, episodes for a year."""
+    actions.forget_signals()

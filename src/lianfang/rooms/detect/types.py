@@ -43,6 +43,28 @@ class FindingsStored(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class MonitorRecovered(Fact):
+    """A keyword alarm is over because its system said so. ``rules``: the uids its findings bear; ``event`` said it (empty: a sign
+    of life came); ``closes``: alerts that nobody has taken may be closed."""
+
+    monitor: str
+    title: str
+    rules: list[str]
+    territory: str
+    began: str
+    at: str
+    event: str
+    closes: bool
+
+
+OWN_PACK = "node-keywords"
+"""The pack into which this node writes the words of its keyword alarms."""
+
+OWN_LOGS = ("lianfang", "", "keywords")
+"""The log source that those rules name, whatever the logs are: which source they look at is said by the alarm."""
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Why a rule of a pack cannot be used. ``path`` is relative to the pack."""
 

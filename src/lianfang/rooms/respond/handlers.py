@@ -1,7 +1,7 @@
 """What respond does when something happened below."""
 
 from lianfang.commons.jobs.declare import on
-from lianfang.rooms.detect.types import FindingsStored
+from lianfang.rooms.detect.types import FindingsStored, MonitorRecovered
 from lianfang.rooms.lake.types import SourceErased
 from lianfang.rooms.respond import actions
 
@@ -10,6 +10,12 @@ from lianfang.rooms.respond import actions
 def raise_alerts(fact: FindingsStored) -> None:
     """Findings become alerts."""
     actions.raise_alerts(fact.batch)
+
+
+@on(MonitorRecovered, name="respond.mark_recovered")
+def mark_recovered(fact: MonitorRecovered) -> None:
+    """What a keyword alarm raised is over."""
+    actions.mark_recovered(fact)
 
 
 @on(SourceErased, name="respond.forget_source")

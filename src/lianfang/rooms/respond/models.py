@@ -62,6 +62,7 @@ class Alert(Scoped):
     changed = models.DateTimeField(_("last change"), default=clock.now, db_index=True, editable=False)
     acknowledged = models.DateTimeField(_("acknowledged at"), null=True, db_index=True, editable=False)
     closed = models.DateTimeField(_("closed at"), null=True, db_index=True, editable=False)
+    recovered = models.DateTimeField(_("recovered at"), null=True, editable=False)
 
     class Meta:
         verbose_name = _("alert")

@@ -48,6 +48,7 @@ class Verdict(TextChoices):
     FALSE_POSITIVE = "false_positive", _("false positive")
     BENIGN = "benign", _("benign")
     DUPLICATE = "duplicate", _("duplicate")
+    RECOVERED = "recovered", _("recovered by itself")
 
 
 @dataclass(frozen=True, slots=True)

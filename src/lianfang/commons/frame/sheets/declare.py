@@ -130,6 +130,7 @@ class Sheet:
     parent: str = ""
     link: Callable[[Row], str] | None = None
     template: str = "frame/sheet/detail.html"
+    form_template: str = "frame/sheet/form.html"
     facts: Sequence[str | Column] = ()
     about: Text = ""
     empty: tuple[Text, Text, str, Text] | None = None

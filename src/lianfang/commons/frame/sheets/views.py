@@ -152,7 +152,7 @@ def add(request: HttpRequest, sheet: Sheet) -> HttpResponse:
         else:
             messages.success(request, gettext("“%s” was created") % row)
             return HttpResponseRedirect(address_of(sheet, row) if isinstance(row, sheet.model) else address(sheet))
-    return pages.show(request, "frame/sheet/form.html", {"sheet": sheet, "form": form, "back": address(sheet)}, title=gettext("New: %s") % sheet.singular, crumbs=[(sheet.title, address(sheet))], status=422 if form.errors else 200)
+    return pages.show(request, sheet.form_template, {"sheet": sheet, "form": form, "back": address(sheet)}, title=gettext("New: %s") % sheet.singular, crumbs=[(sheet.title, address(sheet))], status=422 if form.errors else 200)
 
 
 def change(request: HttpRequest, sheet: Sheet, pk: Any) -> HttpResponse:
@@ -169,7 +169,7 @@ def change(request: HttpRequest, sheet: Sheet, pk: Any) -> HttpResponse:
             messages.success(request, gettext("“%s” was saved") % row)
             return HttpResponseRedirect(address_of(sheet, row))
     crumbs = [(sheet.title, address(sheet)), (str(row), address_of(sheet, row))]
-    return pages.show(request, "frame/sheet/form.html", {"sheet": sheet, "form": form, "row": row, "back": address_of(sheet, row)}, title=gettext("Edit: %s") % row, crumbs=crumbs, status=422 if form.errors else 200)
+    return pages.show(request, sheet.form_template, {"sheet": sheet, "form": form, "row": row, "back": address_of(sheet, row)}, title=gettext("Edit: %s") % row, crumbs=crumbs, status=422 if form.errors else 200)
 
 
 def _blame(form: Any, fault: Invalid) -> None:

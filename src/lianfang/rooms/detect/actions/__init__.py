@@ -1,4 +1,4 @@
-"""The verbs of detect: install packs, switch rules, examine batches, look back, forget."""
+"""The verbs of detect: install packs, switch rules, watch for keywords, examine batches, look back, forget."""
 
 from lianfang.kernel import lazy
 
@@ -8,6 +8,8 @@ __getattr__, __all__ = lazy.door(
         "erasing": "forget_source",
         "installing": "install_kept install_pack install_upload keep_upload remove_pack",
         "looking": "WATCHLIST hunt look_back",
+        "monitors": "change_calendar change_monitor create_calendar create_monitor remove_calendar remove_monitor switch_monitor",
+        "signalling": "forget_signals look_at_monitors",
         "storing": "store",
         "switching": "disable enable switch",
         "testing": "test_pack",

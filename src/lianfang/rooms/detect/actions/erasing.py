@@ -10,19 +10,21 @@ from lianfang.commons.ledger import actions as ledger
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.detect import models
+from lianfang.rooms.detect.actions import monitors
 
 AT_ONCE = 500
 
 
 @transaction.atomic
 def forget_source(source: str, *, actor: Viewer = SYSTEM) -> int:
-    """Remove findings and switches of one source (its name); returns how many findings went. Repeating it changes nothing."""
+    """Remove findings, switches and keyword alarms of one source (its name); returns how many findings went. Repeating it changes nothing."""
     one = models.Finding.objects.filter(source=source).first()
     gone = 0
     while chunk := list(models.Finding.objects.filter(source=source).values_list("pk", flat=True)[:AT_ONCE]):
         models.Finding.objects.filter(pk__in=chunk).delete()
         gone += len(chunk)
     models.RuleSwitch.objects.filter(source=source).delete()
+    monitors.forget_source(source, actor=actor)
     if one is not None:
         ledger.record("detect.findings_erased", Ref("lake", "source", str(uuid5(NAMESPACE_URL, source))), actor=actor, label=source, detail={"findings": gone}, territory=one.territory, industry=one.industry)
     return gone

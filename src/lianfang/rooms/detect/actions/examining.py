@@ -1,6 +1,8 @@
 """Examining: the rules' place in the ingest process. Batches in, row → rule uids out; findings once the batch is durable.
 
 The rules of all packs are loaded, on or off; what is off is left out of the answer, so that a switch needs no compiling.
+The words of keyword alarms are rules too, in an engine of their own that sees the batches of their sources alone: an alarm
+over one source costs the others nothing, and making one compiles no other rule.
 Changes are noticed by two small looks: at the edition (each second at most) and at the watch list's version (each three).
 """
 
@@ -10,8 +12,10 @@ import logging
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.db import transaction
 
@@ -19,10 +23,11 @@ from lianfang.engines.rules.compiled import Compiled
 from lianfang.engines.rules.examiner import Examiner
 from lianfang.kernel import clock
 from lianfang.rooms.detect import models
+from lianfang.rooms.detect.actions import signalling
 from lianfang.rooms.detect.actions.editions import RULES
 from lianfang.rooms.detect.actions.storing import store
-from lianfang.rooms.detect.queries import loading, watch
-from lianfang.rooms.detect.types import IOC
+from lianfang.rooms.detect.queries import loading, watch, wording
+from lianfang.rooms.detect.types import IOC, OWN_LOGS, OWN_PACK
 from lianfang.rooms.lake.types import Batch
 
 log = logging.getLogger("lianfang.detect")
@@ -34,6 +39,8 @@ SAY = 15.0
 LOOKED_AT = 40
 """Rows of a batch whose field names are noted, so that a rule's page can say which fields this node's data has."""
 FIELDS_KEPT = 3000
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+WORDS_BYTES = 8 << 20
 CACHE_BYTES = 64 << 20
 """Half of what the engine takes by itself: here decoding, mapping and storing need memory beside it."""
 
@@ -48,6 +55,7 @@ class Watchman:
         self.seen: dict[str, str] = {}
         self._rules_at = self._watch_at = self._said_at = 0.0
         self.engine = Examiner(Compiled((), (), ()), cache_bytes=CACHE_BYTES)
+        self.words = Words()
         self.keep_up()
 
     def examine(self, batch: Batch) -> dict[int, tuple[str, ...]]:
@@ -56,10 +64,11 @@ class Watchman:
         self._note_fields(batch)
         on = self.switches.on_for(batch.source)
         found = ((row, tuple(uid for uid in uids if uid in on or uid.startswith(IOC))) for row, uids in self.engine.rows(batch.rows, batch.logsources))
-        return {row: uids for row, uids in found if uids}
+        return self.words.examine(batch, {row: uids for row, uids in found if uids}, on)
 
     def conclude(self, batch: Batch, hits: Mapping[int, Sequence[str]]) -> None:
         """Store what was found; a batch that was concluded before changes nothing."""
+        hits = self.words.conclude(batch, hits)
         if hits:
             store(batch.ref, batch.source, batch.columns, hits, organisation=batch.organisation)
         self._account()
@@ -78,10 +87,11 @@ class Watchman:
         edition = models.Edition.objects.filter(name=RULES).values_list("number", flat=True).first() or 0
         if edition == self.edition:
             return
-        digests = tuple(models.Pack.objects.order_by("installed", "id").values_list("digest", flat=True))
+        digests = tuple(pack.digest for pack in loading.packs())
         if digests != self.digests:
             self.engine.replace(loading.load_all())
             log.info("%d rules loaded", self.engine.stats().rules)
+        self.words.read()
         self.switches, self.edition, self.digests = Switches.read(), edition, digests
 
     def _look_at_watch(self) -> None:
@@ -106,6 +116,73 @@ class Watchman:
         row = {"edition": self.edition, "watch": self.watch_version, "loaded": stats.rules, "stats": told, "fields": self.seen, "said": clock.now()}
         with transaction.atomic():
             models.Examination.objects.update_or_create(worker=f"{socket.gethostname()[:60]}:{os.getpid()}", defaults=row)
+
+
+class Words:
+    """The words of keyword alarms: found in the batches of their sources, and told to the alarms when the batch is durable.
+
+    A sign of life is remembered until then and marks no event: of what is said all day nobody wants to be shown each time.
+    """
+
+    def __init__(self) -> None:
+        self.engine = Examiner(Compiled((), (), ()), cache_bytes=WORDS_BYTES)
+        self.digest = ""
+        self.by_source: dict[str, dict[str, Word]] = {}
+        self._alive: dict[str, dict[UUID, datetime]] = {}
+
+    def read(self) -> None:
+        """As the tables say now."""
+        pack = models.Pack.objects.filter(name=OWN_PACK).first()
+        if pack is not None and pack.digest != self.digest:
+            self.engine.replace(loading.load_pack(pack))
+            self.digest = pack.digest
+        found: dict[str, dict[str, Word]] = {}
+        for row in models.Monitor.objects.filter(enabled=True):
+            for part in wording.parts_of(row):
+                found.setdefault(row.source, {})[wording.uid_of(row.pk, part)] = Word(row.pk, part, row.host)
+        self.by_source = found
+
+    def examine(self, batch: Batch, hits: dict[int, tuple[str, ...]], on: frozenset[str]) -> dict[int, tuple[str, ...]]:
+        """``hits`` with the rows in which words were found."""
+        words = self.by_source.get(batch.source)
+        if not words:
+            return hits
+        hosts, received, alive = batch.columns.get("host"), batch.columns.get("received"), dict[UUID, datetime]()
+        for row, uids in self.engine.rows(batch.rows, OWN_LOGS):
+            for uid in uids:
+                word = words.get(uid)
+                if word is None or uid not in on or (word.host and (hosts is None or str(hosts[row] or "").casefold() != word.host.casefold())):
+                    continue
+                if word.part != wording.ALIVE:
+                    hits[row] = (*hits.get(row, ()), uid)
+                else:
+                    alive[word.monitor] = max(received[row] if received else clock.now(), alive.get(word.monitor, EARLIEST))
+        if alive:
+            self._alive[batch.ref] = alive
+        return hits
+
+    def conclude(self, batch: Batch, hits: Mapping[int, Sequence[str]]) -> Mapping[int, Sequence[str]]:
+        """Tell the alarms what their words found; returns the other hits."""
+        alive, words = self._alive.pop(batch.ref, {}), self.by_source.get(batch.source, {})
+        found: dict[UUID, list[tuple[int, bool]]] = {}
+        others: dict[int, Sequence[str]] = {}
+        for row, uids in hits.items():
+            for uid in uids:
+                if word := words.get(uid):
+                    found.setdefault(word.monitor, []).append((row, word.part == wording.ENDS))
+                elif uid not in self.engine.by_uid:  # words of an alarm that was just removed say nothing any more
+                    others[row] = (*others.get(row, ()), uid)
+        if found or alive:
+            signalling.take(batch, found, alive)
+        return others
+
+
+class Word(NamedTuple):
+    """Which alarm a rule of the node's own pack belongs to, as what, and on which host alone (empty: on any)."""
+
+    monitor: UUID
+    part: str
+    host: str
 
 
 class Switches:

@@ -26,7 +26,7 @@ from lianfang.rooms.detect import models
 from lianfang.rooms.detect.actions.editions import next_edition
 from lianfang.rooms.detect.actions.guarding import must_for_node
 from lianfang.rooms.detect.queries import framework, loading, pack_line, reading
-from lianfang.rooms.detect.types import PackLine, Problem
+from lianfang.rooms.detect.types import OWN_PACK, PackLine, Problem
 
 Step = Callable[..., Any]
 LARGEST_UPLOAD = 64 << 20
@@ -45,6 +45,8 @@ def install_pack(path: str | Path, *, actor: Viewer, progress: Step = _quiet) ->
     must_for_node(actor, "detect.pack.add")
     progress(0, 3, "Reading")
     read = reading.read(path)
+    if read.name == OWN_PACK:
+        raise Invalid(f"A pack cannot be called {OWN_PACK}", why="The node writes the words of its keyword alarms into the pack of this name.", todo="Give the pack another name.")
     progress(1, 3, "Compiling")
     compiled = loading.compile_pack(read.digest, read.texts)
     progress(2, 3, "Writing")
@@ -53,6 +55,14 @@ def install_pack(path: str | Path, *, actor: Viewer, progress: Step = _quiet) ->
     _rest_on_disk()
     progress(3, 3, "Done")
     return pack_line(pack)
+
+
+def write_own(read: reading.PackText) -> models.Pack:
+    """The node's own pack as it is to be now, in the caller's transaction; raises ``Invalid`` for a rule that cannot be compiled."""
+    compiled = loading.compile_pack(read.digest, read.texts)
+    if compiled.problems:
+        raise Invalid("A keyword alarm cannot be compiled", why=compiled.problems[0].reason, todo="Change its words.")
+    return _write(read, compiled, SYSTEM)
 
 
 def install_upload(name: str, content: bytes, *, actor: Viewer, progress: Step = _quiet) -> PackLine:
@@ -174,10 +184,10 @@ def _marks(rule: models.Rule) -> Iterable[models.RuleMark]:
 
 def _rest_on_disk() -> None:
     """Put all rules into one file, so that the next start loads one file; remove what no pack uses."""
-    installed = list(models.Pack.objects.order_by("installed", "id"))
+    installed = loading.packs()
     whole = loading.whole_file(installed)
     loading.with_databases(loading.load_all()).save(whole)
-    loading.forget_old_files({whole, *(loading.pack_file(pack.digest) for pack in installed)})
+    loading.forget_old_files({whole, *(loading.pack_file(digest) for digest in models.Pack.objects.values_list("digest", flat=True))})
 
 
 @transaction.atomic
@@ -186,6 +196,8 @@ def remove_pack(pack: models.Pack, *, actor: Viewer) -> None:
     must_for_node(actor, "detect.pack.delete")
     if models.Pack.objects.filter(pk=pack.pk).first() is None:
         raise Conflict("This pack is gone already", todo="Look at the list again.")
+    if pack.name == OWN_PACK:
+        raise Conflict("This pack is the node's own", why="It holds the words of the keyword alarms.", todo="Remove or switch off the alarms themselves.")
     rules = models.Rule.objects.filter(pack=pack).count()
     ledger.record("detect.pack_removed", pack.ref, actor=actor, label=pack.name, detail={"version": pack.version, "rules": rules})
     models.Pack.objects.filter(pk=pack.pk).delete()

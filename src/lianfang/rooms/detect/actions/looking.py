@@ -27,7 +27,7 @@ from lianfang.rooms.detect import models
 from lianfang.rooms.detect.actions.guarding import must_for_node
 from lianfang.rooms.detect.actions.storing import store
 from lianfang.rooms.detect.queries import explaining, loading, watch
-from lianfang.rooms.detect.types import IOC
+from lianfang.rooms.detect.types import IOC, OWN_PACK
 from lianfang.rooms.lake import queries as lake
 
 PAGE = 5_000
@@ -47,6 +47,8 @@ def look_back(what: str, since: datetime, *, actor: Viewer) -> JobRef:
     now = clock.now()
     if not now - FARTHEST <= since < now:
         raise Invalid("This is no time to look back to", why="It lies ahead, or more than 400 days ago.", todo="Choose a moment in the last 400 days.")
+    if models.Rule.objects.filter(uid=what, pack__name=OWN_PACK).exists():
+        raise Invalid("A keyword alarm does not look back", why="It counts within its window and its hours as logs come in.", todo="Try it on what is stored, on its own page.")
     if what != WATCHLIST and not models.Rule.objects.filter(uid=what, gone=False).exists():
         raise Missing("There is no such rule", todo="Look at the list of rules.")
     job = jobs.enqueue("detect.look_back", {"what": what, "since": clock.text(since), "until": clock.text(now)}, actor=actor)

@@ -22,7 +22,7 @@ from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.actions import folding
 from lianfang.rooms.detect.queries import watch
-from lianfang.rooms.detect.types import IOC, FindingsStored
+from lianfang.rooms.detect.types import IOC, KEPT_EVENTS, FindingsStored
 
 SAMPLE = "sample-"
 """How the lake names the sources of the sample stream."""
@@ -31,11 +31,16 @@ _COPIED = ("title", "title_zh", "author", "severity", "status", "techniques", "t
 
 
 @transaction.atomic
-def store(batch: str, source: str, columns: Mapping[str, Sequence[Any]], hits: Mapping[int, Sequence[str]], *, organisation: str = "", backfilled: bool = False, actor: Viewer = SYSTEM) -> int:
-    """Fold and keep what was found in ``batch``, whose source belongs to ``organisation`` (its id); returns how many findings were stored (0: they were there before)."""
+def store(batch: str, source: str, columns: Mapping[str, Sequence[Any]], hits: Mapping[int, Sequence[str]], *, organisation: str = "", backfilled: bool = False, earlier: Mapping[str, Sequence[tuple[datetime, str]]] | None = None, actor: Viewer = SYSTEM) -> int:
+    """Fold and keep what was found in ``batch``, whose source belongs to ``organisation`` (its id); returns how many findings were stored (0: they were there before).
+
+    ``earlier``: events of other batches (when, which) that belong to what a rule found here; they join its first finding.
+    """
     folds = folding.fold(hits, columns)
     if not folds or models.Finding.objects.filter(batch=batch).exists():
         return 0
+    for uid, before in (earlier or {}).items():
+        _join(next(fold for fold in folds if fold.rule_uid == uid), before)
     said = _said({fold.rule_uid for fold in folds})
     about = {"batch": batch, "source": source, "source_name": source, "organisation": organisation, "sample": source.startswith(SAMPLE), "backfilled": backfilled}
     models.Finding.objects.bulk_create([_finding(fold, said.get(fold.rule_uid, {}), about) for fold in folds], batch_size=500, ignore_conflicts=True)
@@ -44,6 +49,25 @@ def store(batch: str, source: str, columns: Mapping[str, Sequence[Any]], hits: M
     ledger.record("detect.found", Ref("lake", "batch", batch.partition(":")[0]), actor=actor, label=source, detail=detail, territory=folds[0].territory, industry=folds[0].industry)
     jobs.publish(FindingsStored(batch=batch, count=len(folds)))
     return len(folds)
+
+
+def _join(fold: folding.Fold, before: Sequence[tuple[datetime, str]]) -> None:
+    if before:
+        fold.first, fold.count = min(fold.first, *(at for at, _event in before)), fold.count + len(before)
+        fold.events = [*(event for _at, event in before), *fold.events][:KEPT_EVENTS]
+
+
+@transaction.atomic
+def note(batch: str, fold: folding.Fold, said: Mapping[str, Any], *, source: str, organisation: str, actor: Viewer = SYSTEM) -> bool:
+    """Keep what the node itself found without an event that says it; ``said``: what a rule would say of itself. ``False``: it was there before."""
+    if models.Finding.objects.filter(batch=batch).exists():
+        return False
+    about = {"batch": batch, "source": source, "source_name": source, "organisation": organisation, "sample": source.startswith(SAMPLE), "backfilled": False}
+    finding = _finding(fold, dict(said), about)
+    finding.save(force_insert=True)
+    ledger.record("detect.found", finding.ref, actor=actor, label=finding.title, detail={"findings": 1}, territory=fold.territory, industry=fold.industry)
+    jobs.publish(FindingsStored(batch=batch, count=1))
+    return True
 
 
 def _said(uids: set[str]) -> dict[str, dict[str, Any]]:

@@ -7,11 +7,13 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame.pages import panel
 from lianfang.rooms.detect import models
-from lianfang.rooms.detect.queries import explaining
+from lianfang.rooms.detect.queries import explaining, monitors
+from lianfang.rooms.detect.types import OWN_PACK
 
 MOST = 10
 
@@ -23,6 +25,7 @@ def why(request: HttpRequest, event: Mapping[str, Any]) -> str:
     if not uids or not event.get("raw"):
         return ""
     part = str(event["event_id"]).partition(".")[2]
-    links = dict(models.Rule.objects.filter(uid__in=uids).values_list("uid", "pk"))
-    told = [{"explanation": explaining.explain(uid, str(event["raw"]), part=int(part) if part.isdigit() else 0), "rule": links.get(uid)} for uid in uids]
+    links = {uid: reverse("detect:rule", kwargs={"pk": pk}) for uid, pk in models.Rule.objects.filter(uid__in=uids).exclude(pack__name=OWN_PACK).values_list("uid", "pk")}
+    links |= {uid: reverse("detect:monitor", kwargs={"pk": row.pk}) for uid, row in monitors.monitors_of(uids, request.viewer).items()}  # type: ignore[attr-defined]
+    told = [{"explanation": explaining.explain(uid, str(event["raw"]), part=int(part) if part.isdigit() else 0), "url": links.get(uid)} for uid in uids]
     return render_to_string("detect/panel_why.html", {"told": told}, request)

@@ -20,15 +20,15 @@ from lianfang.kernel.errors import Missing
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.queries import reading
-from lianfang.rooms.detect.types import ENTITIES, IOC, FindingLine, Health, Hit, PackLine, Problem, RuleLine
+from lianfang.rooms.detect.types import ENTITIES, IOC, OWN_PACK, FindingLine, Health, Hit, PackLine, Problem, RuleLine
 from lianfang.rooms.lake import queries as lake
 
 # ---- rules -----------------------------------------------------------------------------------------------------
 
 
 def rule_rows(viewer: Viewer) -> QuerySet[models.Rule]:
-    """The rules a viewer may see: all that are in a pack, or none."""
-    rows = models.Rule.objects.filter(gone=False).select_related("pack").defer("text", "pack__problems")
+    """The rules a viewer may see: all that are in a pack, or none. The words of keyword alarms are shown with the alarms."""
+    rows = models.Rule.objects.filter(gone=False).exclude(pack__name=OWN_PACK).select_related("pack").defer("text", "pack__problems")
     if not viewer.may("detect.rule.view"):
         return rows.none()
     return rows if viewer.sees_node else rows.annotate(own_fired=_own(viewer, Sum("count")), own_last=_own(viewer, Max("last")))
@@ -62,7 +62,7 @@ def rule(uid: str, viewer: Viewer) -> RuleLine:
 
 def rule_row(uid: str, viewer: Viewer) -> models.Rule:
     """One rule by its uid, as it stands in the table; also one that is no longer in its pack."""
-    row = models.Rule.objects.filter(uid=uid).select_related("pack").first() if viewer.may("detect.rule.view") else None
+    row = models.Rule.objects.filter(uid=uid).exclude(pack__name=OWN_PACK).select_related("pack").first() if viewer.may("detect.rule.view") else None
     if row is None:
         raise Missing("There is no such rule", why="It is not installed, or you may not see rules.", todo="Look at the list of rules.")
     return row

@@ -24,7 +24,8 @@ from lianfang.engines.rules.types import Match as Found
 from lianfang.kernel import clock
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.queries import loading
-from lianfang.rooms.detect.types import IOC, Condition, Explanation, Match, Span
+from lianfang.rooms.detect.types import IOC, OWN_LOGS, OWN_PACK, Condition, Explanation, Match, Span
+from lianfang.rooms.lake import queries as lake
 
 LONGEST_VALUE = 4000
 GATES = frozenset({"Channel", "EventID", "Provider_Name"})
@@ -38,6 +39,8 @@ Row = Mapping[str, str]
 def explain(uid: str, raw: str, *, part: int = 0) -> Explanation:
     """Why ``uid`` (a rule, or ``ioc:…``) fired on the event whose original is ``raw``; ``part``: which event of several in one frame."""
     rows, origins, reason = read_again(guessed_codec(raw), raw.encode())
+    if not rows and models.Rule.objects.filter(uid=uid, pack__name=OWN_PACK).exists():
+        rows, origins = ({lake.WHOLE: raw},), (OWN_LOGS,)  # words are looked for in whatever was said
     if not rows:
         return Explanation(uid, "", (), reason)
     at = part if part < len(rows) else 0
@@ -54,7 +57,8 @@ def explain_row(uid: str, row: Row, origin: LogSource | None) -> Explanation:
     compiled = _compiled(rule.uid, rule.digest)
     if not compiled.rules:
         return Explanation(uid, str(rule), (), _("The rule, as it is now, cannot be compiled."))
-    return _explained(Examiner(compiled, cache_bytes=1 << 20), uid, row, origin, str(rule))
+    own = (rule.product, rule.category, rule.service) == OWN_LOGS
+    return _explained(Examiner(compiled, cache_bytes=1 << 20), uid, row, OWN_LOGS if own else origin, str(rule))
 
 
 @lru_cache(maxsize=256)

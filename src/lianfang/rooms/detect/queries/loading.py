@@ -21,6 +21,7 @@ from lianfang.engines.rules.sources import RuleText
 from lianfang.engines.rules.trees import KEYWORDS, LOGSOURCE, Atom, Tree, atoms_of
 from lianfang.kernel.errors import Invalid
 from lianfang.rooms.detect import models
+from lianfang.rooms.detect.types import OWN_PACK
 
 log = logging.getLogger("lianfang.detect")
 
@@ -62,13 +63,18 @@ def whole_file(packs: Sequence[models.Pack]) -> Path:
     return folder() / f"all-{key[:32]}.rules"
 
 
+def packs() -> list[models.Pack]:
+    """The packs that every log is examined by: all but the node's own, whose rules look at the sources of their alarms alone."""
+    return list(models.Pack.objects.exclude(name=OWN_PACK).order_by("installed", "id"))
+
+
 def load_all() -> Compiled:
-    """The compiled rules of all packs, whether they are on or not."""
-    packs = list(models.Pack.objects.order_by("installed", "id"))
+    """The compiled rules of these packs, whether they are on or not."""
+    installed = packs()
     try:
-        return Compiled.load(whole_file(packs))
+        return Compiled.load(whole_file(installed))
     except (FileNotFoundError, Invalid):
-        return joined([load_pack(pack) for pack in packs])
+        return joined([load_pack(pack) for pack in installed])
 
 
 def with_databases(compiled: Compiled) -> Compiled:

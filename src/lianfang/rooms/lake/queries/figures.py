@@ -18,7 +18,7 @@ from lianfang.commons.people import queries as people
 from lianfang.engines.columns.query import Bounds
 from lianfang.engines.connect import captures
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Fault
+from lianfang.kernel.errors import Fault, Missing
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import models
 from lianfang.rooms.lake.adapters.syslog import certificates
@@ -90,6 +90,14 @@ def source_choices(viewer: Viewer) -> list[tuple[str, str]]:
 def owner_choices(viewer: Viewer) -> list[tuple[str, str]]:
     """The organisations whose logs the viewer sees, with their names, for the filter of a list."""
     return sorted(((organisation, people.name_of(organisation)) for organisation in set(owners(viewer=viewer).values())), key=itemgetter(1))
+
+
+def belongs(name: str, *, viewer: Viewer) -> dict[str, str]:
+    """Whose a source in scope is, as the columns of a row that belongs to the same; raises ``Missing``."""
+    row = models.Source.objects.seen_by(viewer).exclude(stage=Stage.ERASING).filter(name=name).first()
+    if row is None:
+        raise Missing("There is no such log source", why="It does not exist, or it lies outside your scope.", todo="Choose one of the list.")
+    return {"organisation": row.organisation, "territory": row.territory, "industry": row.industry}
 
 
 def has_sample(*, viewer: Viewer) -> bool:

@@ -14,7 +14,7 @@ from datetime import datetime
 from lianfang.kernel.labels import DataLevel, Severity
 from lianfang.rooms.detect.types import FindingLine
 from lianfang.rooms.respond import models
-from lianfang.rooms.respond.types import GAP
+from lianfang.rooms.respond.types import GAP, Verdict
 
 KEPT_EVENTS = 50
 KEPT_VALUES = 50
@@ -41,7 +41,8 @@ class Session:
     def touches(self, first: datetime, last: datetime) -> bool:
         """Whether something from ``first`` to ``last`` belongs to this session."""
         if not self.alert.is_open:
-            return self.alert.first <= first and last <= self.alert.last
+            again = self.alert.verdict == Verdict.RECOVERED and self.alert.recovered is not None and first >= self.alert.recovered
+            return self.alert.first <= first and last <= self.alert.last and not again
         return first <= self.alert.last + GAP and last >= self.alert.first - GAP
 
     def take(self, finding: FindingLine) -> None:
@@ -50,6 +51,8 @@ class Session:
         alert.first, alert.last = min(alert.first, finding.first), max(alert.last, finding.last)
         alert.hour = models.hour_of(alert.last)
         alert.count += finding.count
+        if alert.is_open and alert.recovered and finding.last >= alert.recovered:
+            alert.recovered = None  # it is said again
         alert.severity = max(alert.severity, finding.severity)
         alert.level = max(alert.level or DataLevel.L4, finding.level or DataLevel.L4)
         alert.backfilled = alert.backfilled and finding.backfilled

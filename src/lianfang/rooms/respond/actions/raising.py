@@ -27,7 +27,7 @@ HOSTS_AT_ONCE = 200
 AROUND = 400
 """How many alerts of one host ranking looks at; the newest."""
 
-_FILLED = ("first", "last", "hour", "raised", "count", "severity", "level", "backfilled", "events", "techniques", "tactics", "entities", "changed")
+_FILLED = ("first", "last", "hour", "raised", "count", "severity", "level", "backfilled", "events", "techniques", "tactics", "entities", "recovered", "changed")
 
 
 @transaction.atomic

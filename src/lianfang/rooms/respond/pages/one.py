@@ -26,7 +26,7 @@ from lianfang.kernel import clock
 from lianfang.kernel.errors import Fault
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import queries as detect
-from lianfang.rooms.detect.queries import framework
+from lianfang.rooms.detect.queries import framework, monitors
 from lianfang.rooms.respond import actions, models, queries
 from lianfang.rooms.respond.pages.queue import STATE_TONES, VERDICT_TONES, told
 from lianfang.rooms.respond.queries.story import Story, done
@@ -134,6 +134,7 @@ VERBS = {
     "respond.assigned": (_("Assigned"), "user-check", ""),
     "respond.closed": (_("Closed"), "circle-check", "good"),
     "respond.reopened": (_("Reopened"), "arrow-back-up", "warn"),
+    "respond.recovered": (_("Recovered"), "circle-check", "good"),
     "respond.commented": (_("Comment"), "message", ""),
 }
 
@@ -155,7 +156,16 @@ def _step(entry: Any, words: dict[tuple[str, str], str]) -> dict[str, Any]:
         text = translate("to %(name)s") % {"name": detail["to"]} if detail.get("to") else translate("given back to the queue")
     if entry.verb == "respond.closed":
         text = format_html("<b>{}</b> {}", Verdict(detail["verdict"]).label, text)
+    if entry.verb == "respond.recovered":
+        text = _said_over(detail)
     return {"at": entry.time, "title": title, "who": entry.actor_name, "text": text, "icon": icon, "tone": tone}
+
+
+def _said_over(detail: Mapping[str, Any]) -> Any:
+    """What said that it is over, with the way to its log, and whether the alert was closed for it."""
+    base = url_of("lake:event", event_id=detail["event"]) if detail.get("event") else ""
+    said = format_html('<a href="{}">{}</a>', base, translate("Its log says so.")) if base else translate("A sign of life came again.")
+    return format_html("{} {}", said, translate("Closed by itself: nobody had taken it.") if detail.get("closed") else "")
 
 
 def moments(row: models.Alert, found: Story) -> list[dict[str, Any]]:
@@ -210,6 +220,8 @@ def fact_pairs(row: models.Alert, viewer: Viewer) -> list[Pair]:
         pairs.append((translate("Acknowledged"), row.acknowledged))
     if row.closed:
         pairs.append((translate("Closed"), row.closed))
+    if row.recovered:
+        pairs.append((translate("Recovered"), row.recovered))
     return pairs
 
 
@@ -221,6 +233,8 @@ def rule_of(row: models.Alert, viewer: Viewer) -> dict[str, Any]:
             found = detect.rule_row(row.rule_uid, viewer)
         except Fault:
             found = None
+    if own := monitors.monitors_of([row.rule_uid], viewer).get(row.rule_uid):
+        return {"title": own.name, "url": url_of("detect:monitor", pk=own.pk), "author": row.author, "licence": "", "status": "", "about": own.note, "false": [], "words": True}
     return {"title": str(found) if found else str(row), "url": url_of("detect:rule", pk=found.pk) if found else "", "author": row.author, "licence": row.licence, "status": found.get_status_display() if found else row.status, "about": found.about if found else "", "false": found.known_false if found else []}
 
 

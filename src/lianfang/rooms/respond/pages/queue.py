@@ -29,7 +29,7 @@ Rows = QuerySet[models.Alert]
 OPEN_ONES, ANY = "open", "any"
 STATES = ((OPEN_ONES, _("not closed")), *State.choices, (ANY, _("any")))
 STATE_TONES = {State.NEW: "warn", State.ACKNOWLEDGED: "busy", State.IN_PROGRESS: "busy", State.CLOSED: "quiet"}
-VERDICT_TONES = {Verdict.TRUE_POSITIVE: "bad", Verdict.FALSE_POSITIVE: "quiet", Verdict.BENIGN: "good", Verdict.DUPLICATE: "quiet"}
+VERDICT_TONES = {Verdict.TRUE_POSITIVE: "bad", Verdict.FALSE_POSITIVE: "quiet", Verdict.BENIGN: "good", Verdict.DUPLICATE: "quiet", Verdict.RECOVERED: "good"}
 TABS = (("", _("Not closed")), ("state=new", _("Unseen")), ("assignee=me", _("Mine")), ("assignee=nobody", _("Nobody's")), ("state=closed", _("Closed")), ("state=any", _("All")))
 QUIET = {"rule", "technique", "tactic", "verdict"}
 """Conditions that stand in the sentence only when they are set: links bring them."""
