@@ -147,7 +147,8 @@ def _over(row: models.Monitor, turn: Turn) -> None:
     event = turn.events[0][1] if turn.events else ""
     began = row.episodes.filter(recovered=True).values_list("began", flat=True).first() or turn.time
     ledger.record("detect.monitor_recovered", row.ref, actor=SYSTEM, label=row.name, detail={"why": str(turn.why), "event": event}, territory=row.territory, industry=row.industry)
-    jobs.publish(MonitorRecovered(monitor=str(row.pk), title=row.name, rules=monitors.uids_of(row), territory=row.territory, began=clock.text(began), at=clock.text(turn.time), event=event, closes=row.closes))
+    rules = monitors.uids_of(row) if turn.events else [wording.uid_of(row.pk, wording.ALIVE)]
+    jobs.publish(MonitorRecovered(monitor=str(row.pk), title=row.name, rules=rules, territory=row.territory, began=clock.text(began), at=clock.text(turn.time), event=event, closes=row.closes))
 
 
 def forget_signals() -> int:

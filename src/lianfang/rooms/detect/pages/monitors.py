@@ -21,7 +21,7 @@ from lianfang.engines.rules.occasions import Why
 from lianfang.kernel.errors import Fault, Invalid
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import actions, models
-from lianfang.rooms.detect.models.monitors import DAYS
+from lianfang.rooms.detect.models.monitors import DAYS, working_days
 from lianfang.rooms.detect.queries import monitors, wording
 from lianfang.rooms.detect.queries.painting import painted
 from lianfang.rooms.lake import actions as lake_actions
@@ -33,6 +33,13 @@ TONES = {"ok": "good", "said": "bad", "absent": "bad", "outside": "quiet", "off"
 PARTS = {wording.SAID: _("alarm"), wording.ENDS: pgettext_lazy("keyword alarm", "over"), wording.ALIVE: _("sign of life")}
 PART_TONES = {wording.SAID: "bad", wording.ENDS: "good", wording.ALIVE: "quiet"}
 TURNS = {"begun": _("an alarm begins"), "recovered": _("it has recovered"), "lapsed": _("it was quiet for long enough")}
+GROUPS = (
+    (_("Whose logs"), ("name", "source", "host")),
+    (_("What is an alarm"), ("keywords", "every", "unless", "times", "within")),
+    (_("When it is over"), ("recovery", "closes")),
+    (_("What must not be missing"), ("beats", "silence")),
+    (_("When and how loud"), ("calendar", "severity", "note", "enabled")),
+)
 EPISODES = 30
 LONGEST_LINE = 300
 Row = Mapping[str, Any]
@@ -70,6 +77,11 @@ class MonitorForm(SheetForm):
         self.fields["source"].choices = [("", "—"), *((name, name) for name in names)]  # type: ignore[attr-defined]
 
 
+    def groups(self) -> list[tuple[Any, list[Any]]]:
+        """The fields as they belong together."""
+        return [(label, [self[name] for name in names]) for label, names in GROUPS]
+
+
 class Days(forms.TypedMultipleChoiceField):
     """Days of the week, as numbers; Monday is 0."""
 
@@ -85,11 +97,12 @@ class Days(forms.TypedMultipleChoiceField):
 class CalendarForm(SheetForm):
     """Hours, and the days without."""
 
-    days = Days(label=_("Days"), required=False)
+    days = Days(label=_("Working days"), required=False, initial=working_days)
 
     class Meta:
         model = models.Calendar
         fields = ("name", "zone", "days", "sessions", "off", "extra")
+        widgets = {name: forms.Textarea(attrs={"rows": 4}) for name in ("off", "extra")}
 
     def clean(self) -> dict[str, Any]:
         """Each part as the calendar will read it."""
@@ -151,8 +164,8 @@ MONITORS = register(
             Column("calendar", _("Calendar"), value=lambda row: str(row.calendar or ""), sort=False), "last", "alive", Column("alarms", cell="number"), Column("severity", cell="severity", shown=False), Column("since", shown=False), Column("host", shown=False), Column("made_by", shown=False), Column("enabled", shown=False),
         ),
         facts=(
-            Column("standing", _("Now"), value=monitors.standing, cell="badge", choices=STANDINGS, tones=TONES), "since", Column("severity", cell="severity"), "source", "host", Column("keywords", cell="list"), Column("every", cell="yesno"), Column("unless", cell="list"), Column("counted", _("Alarm"), value=counted),
-            Column("recovery", cell="list"), Column("closes", cell="yesno"), Column("beats", cell="list"), "silence", Column("calendar", _("Calendar"), value=lambda row: str(row.calendar or translate("always"))), "note", "last", "alive", "recovered", "hits", "alarms", "made_by", "created",
+            Column("severity", cell="severity"), "source", "host", Column("keywords", cell="list"), Column("every", cell="yesno"), Column("unless", cell="list"), Column("counted", _("Alarm"), value=counted),
+            Column("recovery", cell="list"), Column("closes", cell="yesno"), Column("beats", cell="list"), "silence", Column("calendar", _("Calendar"), value=lambda row: str(row.calendar or translate("always"))), "note", "recovered", "hits", "alarms", "made_by", "created",
         ),
         filters=(Filter("alarm", _("Now"), kind="choice", choices=((Why.SAID.value, _("alarm")), (Why.ABSENT.value, _("no sign of life")))), Filter("source", _("Log source"), kind="choice", choices=lambda viewer: [(name, name) for name in lake.source_names(viewer=viewer)]), "severity", "enabled"),
         search=("name", "source", "host"),
@@ -173,6 +186,13 @@ MONITORS = register(
         empty=(_("Nothing is listened for yet"), _("Choose words in the logs of a system that are an alarm, or open a log and take it as the example."), "/detect/monitors/add/", _("New keyword alarm")),
     )
 )  # fmt: skip
+
+
+@panel("detect.monitor.main", title=_("Now"), order=5)
+def now(request: HttpRequest, row: models.Monitor) -> str:
+    """How it stands at this moment."""
+    standing = monitors.standing(row)
+    return render_to_string("detect/panel_standing.html", {"row": row, "label": STANDINGS[standing], "tone": TONES[standing]}, request)
 
 
 @panel("detect.monitor.main", title=_("Every time it was an alarm"), order=10)
@@ -218,7 +238,7 @@ def _turns(trial: monitors.Trial) -> list[dict[str, Any]]:
     return [{"time": turn.time, "what": TURNS[turn.what], "tone": {"begun": "bad", "recovered": "good"}.get(turn.what, "quiet"), "events": len(turn.events)} for turn in trial.turns if turn.what in TURNS][-12:]
 
 
-@panel("lake.event.side", title=_("Keyword alarm"), order=60, permission="detect.monitor.add")
+@panel("lake.event.main", title=_("Keyword alarm"), order=60, permission="detect.monitor.add")
 def from_event(request: HttpRequest, event: Mapping[str, Any]) -> str:
     """A new alarm that takes this log as its example."""
     if event.get("masked") or not event.get("raw"):

@@ -23,7 +23,7 @@ def mark_recovered(fact: MonitorRecovered, *, actor: Viewer = SYSTEM) -> int:
     rows = models.Alert.objects.filter(rule_uid__in=fact.rules, territory=fact.territory)
     if not rows.filter(last__gte=began).exists():
         raise Conflict("The alert is not raised yet", why=f"“{fact.title}” has recovered before its finding was folded.", todo="It is tried again by itself.", retry=True)
-    found = list(rows.filter(state__in=OPEN, first__lte=at))
+    found = list(rows.filter(state__in=OPEN, first__lte=at, recovered=None))
     for alert in found:
         _mark(alert, fact, actor)
     return len(found)
