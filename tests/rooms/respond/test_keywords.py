@@ -1,7 +1,7 @@
 """Keyword alarms over the logs of systems that were never made for us, from a script that reads a log to an alert and back."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, timedelta
 from html import unescape
 from zoneinfo import ZoneInfo
 
@@ -40,7 +40,8 @@ def script(three, organisations):
     key = people.make_key("log reader", permissions=("lake.event.add",), actor=viewer, user=keeper.pk)
 
     def send(*said, ago=0.0):
-        lines = [f"{(clock.now() - timedelta(seconds=ago)).astimezone(HERE):%Y-%m-%d %H:%M:%S}.{n:03d} ERROR [offer-{n}] {text} seq={n}" for n, text in enumerate(said)]
+        moment = clock.text((clock.now() - timedelta(seconds=ago)).astimezone(HERE).replace(tzinfo=UTC)).rstrip("Z").replace("T", " ")
+        lines = [f"{moment} ERROR [offer-{n}] {text} seq={n}" for n, text in enumerate(said)]
         answer = Client().post("/api/lake/ingest/order-gateway", data="\n".join(lines).encode(), content_type="text/plain", headers={"Authorization": key.header})
         assert answer.status_code == 202, answer.content
         lake.drain()
