@@ -89,6 +89,7 @@ CONN = (
 )
 
 
+@pytest.mark.covers("Q02")
 def test_a_scan_of_the_network_tells_hosts_ports_and_vulnerabilities(node):
     events = node.upload("out.xml", NMAP.format(at=int(ago(30).timestamp())).encode())
     assert {(event["class_uid"], event["event_code"]) for event in events} == {(5001, "host"), (5020, "port"), (2002, "CVE-2023-38408"), (2002, "CVE-2021-41617")}
@@ -180,6 +181,7 @@ def nothing_reads(monkeypatch):
     monkeypatch.setattr(captures, "installed", dict)
 
 
+@pytest.mark.covers("Q02")
 @pytest.mark.realparts
 def test_a_capture_that_is_uploaded_becomes_flows_names_requests_and_hellos_which_rules_examine(node, tshark):
     detect.install_pack(STARTER, actor=SYSTEM)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from allauth.account.adapter import get_adapter
 from allauth.mfa import signals as factors
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.signals import user_logged_in, user_logged_out
@@ -12,28 +11,24 @@ from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from lianfang.commons.people import actions, models
-
-
-def _address(request: HttpRequest | None) -> str:
-    return get_adapter().get_client_ip(request) if request is not None and request.META.get("REMOTE_ADDR") else ""
+from lianfang.commons.people import actions, models, queries
 
 
 @receiver(user_logged_in, dispatch_uid="people.logged_in")
 def logged_in(request: HttpRequest, user: models.User, **_: Any) -> None:
     methods = request.session.get("account_authentication_methods", []) if hasattr(request, "session") else []
-    actions.begin_session(user, address=_address(request), second_factor=any(method.get("method") == "mfa" for method in methods))
+    actions.begin_session(user, address=queries.address_of(request), second_factor=any(method.get("method") == "mfa" for method in methods))
 
 
 @receiver(user_logged_out, dispatch_uid="people.logged_out")
 def logged_out(request: HttpRequest, user: models.User | None, **_: Any) -> None:
     if user is not None:
-        actions.end_session(user, address=_address(request), why=getattr(request, "ended_because", ""))
+        actions.end_session(user, address=queries.address_of(request), why=getattr(request, "ended_because", ""))
 
 
 @receiver(factors.authentication_failed, dispatch_uid="people.factor_failed")
 def factor_failed(request: HttpRequest, user: models.User, **_: Any) -> None:
-    actions.count_failure(user.username, address=_address(request), factor="second")
+    actions.count_failure(user.username, address=queries.address_of(request), factor="second")
 
 
 @receiver(post_save, sender=Authenticator, dispatch_uid="people.factor_added")

@@ -10,11 +10,13 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
+from allauth.account.adapter import get_adapter
 from allauth.mfa import app_settings as mfa
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.auth.hashers import check_password
 from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
@@ -244,6 +246,11 @@ def unit(row: models.Organisation) -> Unit:
 
 def person_of(row: models.User) -> Person:
     return Person(id=str(row.pk), username=row.username, name=row.name, organisation=str(row.organisation_id), email=row.email, active=row.is_active)
+
+
+def address_of(request: HttpRequest | None) -> str:
+    """The address that a request comes from, behind as many proxies as ``LIANFANG_PROXIES`` says; empty where there is none."""
+    return get_adapter().get_client_ip(request) if request is not None and request.META.get("REMOTE_ADDR") else ""
 
 
 # ---- logins ----------------------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ class Kind(TextChoices):
     DATABASE = "database", _("database table")
     POLL = "poll", _("HTTP address that is asked")
     UPLOAD = "upload", _("uploaded files")
+    DECOY = "decoy", _("visitors of a decoy page")
     SAMPLE = "sample", _("sample stream")
 
 
@@ -55,6 +56,21 @@ class Layer(TextChoices):
     SYSTEM = "system", pgettext_lazy("layer", "system")
     NETWORK = "network", pgettext_lazy("layer", "network")
     SECURITY = "security", pgettext_lazy("layer", "security")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device that looked at decoy pages: its digest, first and last visit, how many, from which addresses, at which pages, of which sources, and what it said of itself last."""
+
+    digest: str
+    first: datetime
+    last: datetime
+    visits: int
+    addresses: tuple[str, ...]
+    pages: tuple[str, ...]
+    sources: tuple[str, ...]
+    summary: str
+    agent: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ __getattr__, __all__ = lazy.door(
     __name__,
     {
         "drifting": "accept_drift content_of decide_drift release_held",
+        "decoys": "decoy_of meet renew_token",
         "files": "ingest_path",
         "noticing": "forget_notices hear",
         "grading": "accept_grade change_grade grade start_grading start_table",

@@ -28,6 +28,7 @@ from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.lake import models, queries
 from lianfang.rooms.lake.actions import asking, drifting, receiving, secrets
+from lianfang.rooms.lake.actions.decoys import new_token
 from lianfang.rooms.lake.adapters.syslog import certificates
 from lianfang.rooms.lake.types import NOT_HERE, Codec, Kind, SourceErased, Stage, zone_of
 
@@ -66,6 +67,7 @@ def _made(name: str, *, actor: Viewer, kind: str = Kind.HTTP, **fields: Any) -> 
     _must_fit(row, secret)
     _must_know(row.template, actor)
     row.sealed = secrets.seal(secret or "")
+    row.token = new_token() if row.kind == Kind.DECOY else ""
     try:
         with transaction.atomic():
             row.save(force_insert=True)

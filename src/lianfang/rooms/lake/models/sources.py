@@ -56,6 +56,7 @@ class Source(Scoped):
     begin = models.CharField(_("where it begins"), max_length=6, choices=Begin.choices, default=Begin.FIRST, blank=True, help_text=_("The first time: what is there already, or only what is new."))
     user = models.CharField(_("user"), max_length=100, blank=True, help_text=_("Empty: none. For a token in a header: the header's name."))
     login = models.CharField(_("way of logging in"), max_length=14, choices=Login.choices, default=Login.PASSWORD, blank=True)
+    token = models.CharField(max_length=40, blank=True, default="", editable=False, db_index=True)
     sealed = models.CharField(max_length=2000, blank=True, default="", editable=False)
     tls = models.BooleanField(_("encrypted (TLS)"), default=False, blank=True, help_text=_("Kafka and databases; for HTTP the address says it."))
     authority = models.TextField(_("certificates of the other side"), blank=True, default="", help_text=_("PEM of the authority that signs them. Syslog over TLS: senders must then show one. Kafka, databases, HTTP: empty: the system's own authorities."))

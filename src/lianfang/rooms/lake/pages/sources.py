@@ -60,10 +60,11 @@ sheets.register(
         change=actions.change_source,
         remove=lambda row, *, actor: actions.erase_source(row, actor=actor),
         verbs=(
-            Verb("test", _("Send a test line"), actions.send_test, permission="lake.source.change", icon="send", when=lambda row: row.enabled and row.kind not in ways.ASKED),
+            Verb("test", _("Send a test line"), actions.send_test, permission="lake.source.change", icon="send", when=lambda row: row.enabled and row.kind not in (*ways.ASKED, Kind.DECOY)),
             Verb("try", _("Try the connection"), actions.try_source, permission="lake.source.change", icon="plug"),
             Verb("pause", pgettext_lazy("source", "Pause"), actions.pause_source, permission="lake.source.change", bulk=True, icon="player-pause", when=lambda row: row.stage == Stage.ACTIVE),
             Verb("open", pgettext_lazy("source", "Take in again"), actions.open_source, permission="lake.source.change", bulk=True, icon="player-play", when=lambda row: row.stage == Stage.PAUSED),
+            Verb("renew", _("Give the script another address"), actions.renew_token, permission="lake.source.change", icon="refresh", when=lambda row: row.kind == Kind.DECOY),
         ),
         template="lake/source.html",
         about=_("Where logs come from. Deleting a source removes its events and everything that came of them."),
@@ -179,7 +180,7 @@ def hour_chart(row: models.Source) -> dict[str, Any] | None:
 @panel("lake.source.main", title=_("How to send"), order=20)
 def how_to_send(request: HttpRequest, row: models.Source) -> str:
     """Lines to copy into the sender; nothing for what the node asks by itself."""
-    if row.kind in ways.ASKED:
+    if row.kind in ways.ASKED or row.kind == Kind.DECOY:
         return ""
     return render_to_string("lake/part_send.html", {"row": row, "snippets": snippets(request, row), "keys": _key_page(), "upload": f"{reverse('lake:upload')}?{urlencode({'source': row.name})}" if row.kind in OPEN and request.viewer.may("lake.event.add") else ""}, request=request)
 

@@ -41,6 +41,9 @@ class SourceForm(SheetForm):
         for name, kinds in (*OF_KIND.items(), ("secret", _ASKED)):
             if kind not in kinds and not self.data.get(name):
                 del self.fields[name]
+        if kind == Kind.DECOY:  # its script writes what is read
+            for name in (*READ, "hold"):
+                del self.fields[name]
         if "template" in self.fields:
             self._choose_template()
         if "header" in self.fields:

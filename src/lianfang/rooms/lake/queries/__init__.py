@@ -1,6 +1,7 @@
 """Questions to the lake. Every one carries its viewer; rows outside the viewer's scope do not exist for it."""
 
 from lianfang.rooms.lake.queries.cataloguing import table_story
+from lianfang.rooms.lake.queries.devices import devices
 from lianfang.rooms.lake.queries.drifting import drifts
 from lianfang.rooms.lake.queries.elsewhere import sql_on
 from lianfang.rooms.lake.queries.figures import (
@@ -37,7 +38,7 @@ from lianfang.rooms.lake.queries.searching import LISTED, OPERATORS, event, even
 from lianfang.rooms.lake.queries.shielding import MARK as SEALED
 
 __all__ = [
-    "CAPTURES", "LISTED", "OPERATORS", "OWN", "SEALED", "WHOLE", "approving", "belongs", "capture_reader", "catalogue", "certificate", "compiled", "coverage", "drifts", "event", "events", "fingerprints",
+    "CAPTURES", "LISTED", "OPERATORS", "OWN", "SEALED", "WHOLE", "approving", "belongs", "capture_reader", "catalogue", "certificate", "compiled", "coverage", "devices", "drifts", "event", "events", "fingerprints",
     "freshness", "gauges", "has_sample", "held", "histogram", "knows_template", "lag", "last_hour", "layers", "left", "left_counts", "levels_of", "mapping_text",
     "masked", "may_read_samples", "measured", "measures", "overview", "owner_choices", "owners", "preview", "raced", "rate_now", "readers", "reject_groups", "reject_ref", "rejects", "reread", "search", "seen",
     "seen_hours", "shipped", "source_choices", "source_names", "sql", "sql_level", "sql_on", "sql_table", "still_there", "suggestions", "table_story", "template_choices", "top",
