@@ -9,12 +9,14 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.urls import reverse
+from django.utils import translation
 from django.utils.translation import trans_real
 
 if "people" not in settings.ROOMS:
     pytest.skip("signing in needs people", allow_module_level=True)
 
 from lianfang.commons.frame import pages
+from lianfang.commons.jobs import declare
 from lianfang.commons.people import actions
 
 CHINESE = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
@@ -123,3 +125,10 @@ def test_every_page_of_the_menu_hears_the_bell(inside):
     assert len(addresses) > 20
     deaf = [address for address in addresses if inside.get(address).content.decode().count(f'hx-get="{reverse("respond:bell")}?after=') != 1]
     assert not deaf
+
+
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+def test_every_job_and_every_delivery_has_a_name_that_a_person_reads(language):
+    declare.discover()
+    with translation.override(language):
+        assert [name for name in (*declare.jobs(), *declare._listeners) if translation.gettext(name) == name and name.split(".")[0] in settings.ROOMS] == []

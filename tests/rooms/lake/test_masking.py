@@ -154,3 +154,12 @@ def test_what_leaves_is_hidden_by_recipient_and_no_expression_leads_around_it(pu
     assert "zhang.wei" in client.get(f"/lake/events/{event['event_id']}/").content.decode(), "on the page the clearance alone counts"
     cleared(users.member)
     assert "zhang.wei" in asked(every), "the rule speaks of recipients below level 4"
+
+
+def test_a_rule_that_is_on_shows_what_it_did_to_what_came_before_and_masks_nothing_twice(put, browser):
+    client = browser("member")
+    put(sysmon(1, User=r"HARBOUR\zhang.wei"))
+    row = rule(client)
+    put(sysmon(2, User=r"HARBOUR\wang.fang"))
+    (change,) = client.get(f"/lake/masking/{row.pk}/").context["changes"]
+    assert {cell["before"] for cell in change["cells"] if cell["label"] == "User"} == {"zhang.wei"}, "wang.fang is not there any more, and a pseudonym of a pseudonym says nothing"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.core.validators import MaxValueValidator, RegexValidator
@@ -60,6 +61,16 @@ class MaskRule(Scoped):
     @property
     def ref(self) -> Ref:
         return Ref("lake", "maskrule", str(self.pk))
+
+    @property
+    def on_since(self) -> datetime | None:
+        """Since when it has been on without a break; nothing while it is off."""
+        since = None
+        for edition in self.editions.all():  # type: ignore[attr-defined]
+            if not edition.enabled:
+                break
+            since = edition.made
+        return since if self.enabled else None
 
     def words(self, name: str) -> list[str]:
         """One of the lists, as words."""

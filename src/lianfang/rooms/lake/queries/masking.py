@@ -39,12 +39,13 @@ class Change:
 
 
 def preview(row: models.MaskRule, *, viewer: Viewer) -> list[Change]:
-    """What the rule does to some of the newest events that the viewer may see; those that it changes, at most eight."""
+    """What the rule does to some of the newest events that the viewer may see; those that it changes, at most eight. What came in while it was on is no longer there to be shown as it was."""
     viewer.must("lake.event.view")
     rule, now = shielding.engine_rule(row), clock.now()
-    sql = f"SELECT * FROM stored WHERE {scope.rows(viewer)} AND time >= ? ORDER BY time DESC LIMIT {ROWS}"  # noqa: S608
+    before = (row.on_since if rule.way == Way.IN else None) or now + timedelta(days=1)
+    sql = f"SELECT * FROM stored WHERE {scope.rows(viewer)} AND time >= ? AND received < ? ORDER BY time DESC LIMIT {ROWS}"  # noqa: S608
     veil = scope.veil(viewer)
-    found = [veil.row(one) for one in scope.query().rows(sql, [now - LOOKED_AT], bounds=Bounds(EVENT_TABLES, now - LOOKED_AT))]
+    found = [veil.row(one) for one in scope.query().rows(sql, [now - LOOKED_AT, before], bounds=Bounds(EVENT_TABLES, now - LOOKED_AT))]
     return changes([one for one in found if rule.way == Way.OUT or rule.of_source(one["source"])], [rule])[:SHOWN]
 
 
