@@ -42,6 +42,10 @@ def uploaded(browser, name="phishing.eml", content=None):
 
 def test_a_mail_proposes_its_sender_links_and_attachments_and_a_person_says_which(browser, client_of):
     url = uploaded(browser)
+    browser.cookies["django_language"] = "zh-hans"
+    page = browser.get(url).content.decode()
+    assert "发件人（对账单）" in page and "附件：bill.pdf（对账单）" in page, "where a value stood is said in the reader's language"
+    browser.cookies["django_language"] = "en"
     page = browser.get(url).content.decode()
     for words in ("billing@lure.example", "collect@drop.example", "http://login.lure.example/pay?id=7", sha256(BILL).hexdigest(), "attachment: bill.pdf", "203.0.113.20", "The address is private"):
         assert words in page, words

@@ -15,7 +15,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame import sheets
-from lianfang.commons.frame.pages import Found, Nav, finder, page, show, told, unchanged
+from lianfang.commons.frame.pages import Found, Nav, finder, page, said, sayable, show, told, unchanged
 from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Sheet, SheetForm, Verb, linked
 from lianfang.engines.schema import observables
 from lianfang.kernel import clock
@@ -27,6 +27,7 @@ from lianfang.rooms.intel.queries.candidates import Candidate
 from lianfang.rooms.intel.types import About, Form, Kind, Mark, Stage, Standing, Terms
 
 SECTION = "intelligence"
+sayable(*(form for word in (*reading.MAILED.values(), f"{reading.ATTACHED}: %(name)s") for form in (f"{word} (%(subject)s)", word)))
 TONES = {Standing.ACTIVE: "good", Standing.PENDING: "busy", Standing.EXPIRED: "quiet", Standing.REVOKED: "warn"}
 STAGES = {Stage.DRAFT: "quiet", Stage.WAITING: "busy", Stage.RUNNING: "busy", Stage.DONE: "good", Stage.FAILED: "bad"}
 ROLES = (
@@ -87,7 +88,7 @@ sheets.register(
         title=_("Watch list"),
         columns=(
             Column("value", cell="code"), "kind", "source", Column("standing", _("Standing"), cell="badge", tones=TONES, choices=dict(Standing.choices)), "confidence", Column("tlp", cell="badge"),
-            "valid_until", "tags", "changed", Column("valid_from", shown=False), Column("note", shown=False), Column("stix_id", shown=False), Column("created", shown=False),
+            "valid_until", "tags", "changed", Column("valid_from", shown=False), Column("note", value=lambda row: said(row.note), sort="note", shown=False), Column("stix_id", shown=False), Column("created", shown=False),
         ),
         filters=("kind", Filter("standing", _("Standing"), kind="choice", choices=tuple(Standing.choices), apply=_standing), Filter("source", kind="text"), "tlp", "confidence", "valid_until", "changed"),
         search=("value", "source", "note"),
@@ -266,7 +267,7 @@ def _preview(request: HttpRequest, row: models.Intake, columns: dict[str, str] |
     heads = [(at, header, seen.roles.get(header, "")) for at, header in enumerate(seen.headers)]
     items = [(item, isinstance(item, Candidate)) for item in seen.items]
     known = {(found.kind, found.value) for found in _there(items, request.viewer)}  # type: ignore[attr-defined]
-    context = {"row": row, "terms": intakes.terms(row), "heads": heads, "roles": ROLES, "items": [(item, taken, taken and (item.kind, item.value) in known, taken and not item.note.startswith(reading.DOUBTFUL)) for item, taken in items], "chosen": row.form == Form.MAIL, "fault": told(seen.fault) if seen.fault else "", "kinds": dict(Kind.choices), "about": dict(About.choices)}
+    context = {"row": row, "terms": intakes.terms(row), "heads": heads, "roles": ROLES, "items": [(item, taken, taken and (item.kind, item.value) in known, taken and not item.note.startswith(reading.DOUBTFUL)) for item, taken in items], "chosen": row.form == Form.MAIL, "notes": {item.note: said(item.note) for item, _taken in items if row.form == Form.MAIL and getattr(item, "note", "")}, "fault": told(seen.fault) if seen.fault else "", "kinds": dict(Kind.choices), "about": dict(About.choices)}
     return show(request, "intel/preview.html", context, title=row.name)
 
 

@@ -73,7 +73,7 @@ def _watcher(uid: str) -> Examiner:
 
 def _explained(examiner: Examiner, uid: str, row: Row, origin: LogSource | None, title: str = "") -> Explanation:
     found = examiner.explain(uid, row, origin)
-    reason = "" if found.fired else _("The rule was changed since: as it is now, it would not fire on this event.")
+    reason = "" if found.fired else _("As it is stored the event does not match: the rule was changed since, or what it matched was desensitised.")
     return Explanation(uid, title or found.title, _matches(found.matches), reason)
 
 
