@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.http import urlencode
 from django.utils.translation import get_language
 
@@ -49,6 +50,12 @@ class Shell:
     @cached_property
     def node(self) -> str:
         return settings.NODE_NAME
+
+    @cached_property
+    def zone(self) -> str:
+        """The zone of every time on the page, as ``UTC+08:00``."""
+        said = timezone.localtime().strftime("%z")
+        return f"UTC{said[:3]}:{said[3:]}"
 
     @cached_property
     def trail(self) -> list[registry.Page]:
