@@ -39,5 +39,5 @@ def test_a_shaded_tree_is_never_wrong_about_what_it_is_sure_of(tree, true, known
 def test_a_tree_does_not_hold_without_one_of_its_necessary_atoms(tree, true, usable):
     clue = necessary(tree, lambda atom: 1.0 / (1 + atom) if atom in usable else None)
     if clue is not None and holds(tree, true):
-        assert clue.atoms & true
-        assert clue.atoms <= usable
+        assert true.intersection(clue.atoms)
+        assert usable.issuperset(clue.atoms)

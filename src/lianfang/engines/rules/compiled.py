@@ -11,6 +11,7 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -88,7 +89,7 @@ def _revive(body: _Body) -> Compiled:
     return Compiled(
         rules=body.rules,
         trees=tuple(_tree(tree) for tree in body.trees),
-        atoms=tuple(Atom(*atom) for atom in body.atoms),
+        atoms=tuple(Atom(intern(field), intern(op), pattern, cased) for field, op, pattern, cased in body.atoms),  # some hundred fields, told many thousand times
         problems=body.problems,
         databases=Databases(body.platform, body.databases),
     )

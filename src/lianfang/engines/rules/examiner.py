@@ -14,7 +14,7 @@ import pyarrow as pa
 from lianfang.engines.rules import explain, jsonpath, rowpath
 from lianfang.engines.rules.compiled import Compiled, Databases
 from lianfang.engines.rules.kernel import CHANNEL, Kernel, default_source
-from lianfang.engines.rules.matchers import engine_of
+from lianfang.engines.rules.matchers import Matcher, engine_of
 from lianfang.engines.rules.types import Explanation, Hits, LogSource, Stats, WatchSets
 from lianfang.engines.rules.watch import PREFIX, Watch
 from lianfang.kernel.errors import Invalid, Missing
@@ -45,6 +45,7 @@ class Examiner:
         """Take other rules from the next call on; counters and caches start anew."""
         self.compiled = compiled
         self.by_uid = {rule.uid: at for at, rule in enumerate(compiled.rules)}
+        self.matchers: dict[str, Matcher] = {}
         self._renew()
 
     def rewatch(self, watch: WatchSets | None) -> None:
@@ -58,10 +59,11 @@ class Examiner:
         self.tables: Tables | None = None
 
     def _kernel(self) -> Kernel:
+        """A kernel of the rules and the watch list; the serialised databases are let go once they are restored."""
         usable = self.engine.name == "vectorscan" and self.compiled.databases.platform == self._platform()
-        databases = self.compiled.databases.by_field if usable else {}
-        kernel = Kernel(self.compiled, self.engine, cache_bytes=self.cache_bytes, watch=self.watch, databases=databases)
-        kernel.wake()
+        kernel = Kernel(self.compiled, self.engine, cache_bytes=self.cache_bytes, watch=self.watch, matchers=self.matchers)
+        kernel.wake(self.compiled.databases.by_field if usable else {})
+        self.compiled = replace(self.compiled, databases=Databases())
         return kernel
 
     @staticmethod
@@ -149,7 +151,7 @@ def prepared(compiled: Compiled, *, engine: str = "auto") -> Compiled:
     chosen = engine_of(engine)
     if chosen.name != "vectorscan":
         return compiled
-    kernel = Kernel(compiled, chosen, cache_bytes=1 << 20, watch=None, databases={})
-    fields = {field: kernel.field(field).matcher for field in kernel.by_field}
+    kernel = Kernel(compiled, chosen, cache_bytes=1 << 20, watch=None, matchers={})
+    fields = {field: kernel.matcher(field) for field in kernel.by_field}
     built = {field: matcher.scanner.serialise() for field, matcher in fields.items() if matcher.text}
     return replace(compiled, databases=Databases(Examiner._platform(), built))

@@ -48,7 +48,7 @@ class Part(NamedTuple):
     """What is known of a subtree: its atoms, the rarest of which one must hold, and whether none of them asks for the class. Keeps the tree, so that its id stays its own."""
 
     tree: Tree
-    atoms: frozenset[int]
+    atoms: tuple[int, ...]
     clue: Clue | None
     pure: bool
 
@@ -206,9 +206,9 @@ class Class:
 class Kernel:
     """One compiled rule set, ready to judge; holds all caches. Not for two threads at once."""
 
-    def __init__(self, compiled: Compiled, engine: Engine, *, cache_bytes: int, watch: Watch | None, databases: Mapping[str, bytes]) -> None:
+    def __init__(self, compiled: Compiled, engine: Engine, *, cache_bytes: int, watch: Watch | None, matchers: dict[str, Matcher]) -> None:
         self.atoms, self.uids, self.trees = compiled.atoms, [rule.uid for rule in compiled.rules], compiled.trees
-        self.engine, self.databases = engine, databases
+        self.engine, self.matchers = engine, matchers
         self.era = 0
         self.budget, self.counters = Budget(cache_bytes), Counters()
         self.indicators = Indicators(watch, len(self.atoms)) if watch is not None else None
@@ -244,14 +244,12 @@ class Kernel:
         self.origin_numbers: dict[frozenset[int], int] = {}
         self.channel, self.event_id = self.field(CHANNEL), self.field(EVENT_ID)
 
-    def wake(self) -> None:
+    def wake(self, databases: Mapping[str, bytes]) -> None:
         """Make ready what the first events would wait for: the parts of every rule, and the fields whose databases lie at hand."""
         for tree in self.trees:
             self._part(tree)
-        for name in self.databases:
-            matcher = self.field(name).matcher
-            if matcher.text:
-                matcher.scanner  # noqa: B018  # built when first asked for
+        for name, serialised in databases.items():
+            self.matcher(name).restore(serialised)
 
     # ---- fields ----
 
@@ -259,9 +257,14 @@ class Kernel:
         """A field by its name in the rules; made when first asked for."""
         found = self.fields.get(name)
         if found is None:
-            matcher = Matcher(self.by_field.get(name, ()), self.engine.scanner, serialised=self.databases.get(name))
-            found = self.fields[name] = Field(name, matcher, self.budget, self.counters, self.indicators)
+            found = self.fields[name] = Field(name, self.matcher(name), self.budget, self.counters, self.indicators)
         return found
+
+    def matcher(self, name: str) -> Matcher:
+        """What tells the atoms of a field; kernels of the same rules share them."""
+        if name not in self.matchers:
+            self.matchers[name] = Matcher(self.by_field.get(name, ()), self.engine.scanner)
+        return self.matchers[name]
 
     @staticmethod
     def reference_name(atom: int) -> str:
@@ -377,16 +380,16 @@ class Kernel:
         return found
 
     def _worked_out(self, tree: Tree) -> Part:
-        atoms = frozenset(atoms_of(tree))
+        atoms = tuple(dict.fromkeys(atoms_of(tree)))
         return Part(tree, atoms, necessary(tree, self.weights.__getitem__), self.class_atoms.isdisjoint(atoms))
 
     def _joined(self, tree: tuple[str, tuple[Tree, ...]]) -> Part:
         """A conjunction knows what its branches know."""
         parts = [self._part(branch) for branch in tree[1]]
         clue = min((part.clue for part in parts if part.clue is not None), key=lambda clue: clue.weight, default=None)
-        return Part(tree, frozenset().union(*(part.atoms for part in parts)), clue, all(part.pure for part in parts))
+        return Part(tree, tuple(dict.fromkeys(atom for part in parts for atom in part.atoms)), clue, all(part.pure for part in parts))
 
-    def atoms_in(self, tree: Tree) -> frozenset[int]:
+    def atoms_in(self, tree: Tree) -> tuple[int, ...]:
         """All atoms of a tree."""
         return self._part(tree).atoms
 
@@ -408,11 +411,7 @@ class Kernel:
             self.budget.turn()
 
     def _restart(self) -> None:
-        matchers = {name: field.matcher for name, field in self.fields.items()}
         self._start()
-        for name, matcher in matchers.items():
-            self.fields[name] = Field(name, matcher, self.budget, self.counters, self.indicators)
-        self.channel, self.event_id = self.field(CHANNEL), self.field(EVENT_ID)
         self.budget.turn()
 
 

@@ -104,7 +104,7 @@ class Networks(Generic[Label]):
 class Matcher:
     """``match(raw)`` → atoms true of a present value; ``absent``: those true of a missing one."""
 
-    def __init__(self, atoms: Iterable[tuple[int, Atom]], make_scanner: ScannerMaker, *, serialised: bytes | None = None) -> None:
+    def __init__(self, atoms: Iterable[tuple[int, Atom]], make_scanner: ScannerMaker) -> None:
         self.exact: dict[bytes, list[int]] = {}
         self.folded: dict[bytes, list[int]] = {}
         by_op: dict[str, list[tuple[int, Atom]]] = defaultdict(list)
@@ -118,16 +118,20 @@ class Matcher:
         for number, atom in by_op["eq"]:
             index = self.exact if atom.cased else self.folded
             index.setdefault(patterns.raw(atom.pattern if atom.cased else patterns.lower(atom.pattern)), []).append(number)
-        self.make_scanner, self.serialised = make_scanner, serialised
+        self.make_scanner = make_scanner
         self._scanner: Scanner | None = None
 
     @property
     def scanner(self) -> Scanner:
         """Built when first needed: most fields of most rules are never seen."""
         if self._scanner is None:
-            self._scanner = self.make_scanner(self.text, serialised=self.serialised)
-            self.serialised = None
+            self._scanner = self.make_scanner(self.text)
         return self._scanner
+
+    def restore(self, serialised: bytes) -> None:
+        """Take the scanner from its serialised form."""
+        if self.text and self._scanner is None:
+            self._scanner = self.make_scanner(self.text, serialised=serialised)
 
     def match(self, raw: bytes) -> frozenset[int]:
         """``raw`` is UTF-8 (``patterns.raw``)."""

@@ -176,7 +176,7 @@ class Clue(NamedTuple):
     """Atoms of which at least one must be true, and how common they are thought to be (smaller is rarer)."""
 
     weight: float
-    atoms: frozenset[int]
+    atoms: tuple[int, ...]
 
 
 def necessary(tree: Tree, weigh: Callable[[int], float | None]) -> Clue | None:
@@ -186,7 +186,7 @@ def necessary(tree: Tree, weigh: Callable[[int], float | None]) -> Clue | None:
     """
     if isinstance(tree, int):
         weight = weigh(tree)
-        return None if weight is None else Clue(weight, frozenset((tree,)))
+        return None if weight is None else Clue(weight, (tree,))
     op, branches = tree
     if op == AND:
         return _rarest(branches, weigh)
@@ -217,4 +217,4 @@ def _all_together(branches: tuple[Tree, ...], weigh: Callable[[int], float | Non
                 return None
             atoms.extend(clue.atoms)
             total += clue.weight
-    return Clue(total, frozenset(atoms))
+    return Clue(total, tuple(dict.fromkeys(atoms)))

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from django.conf import settings
 
-from lianfang.engines.rules import compiler
 from lianfang.engines.rules.compiled import Compiled
 from lianfang.engines.rules.examiner import prepared
 from lianfang.engines.rules.sources import RuleText
@@ -42,6 +41,8 @@ def compile_pack(digest: str, texts: Iterable[RuleText]) -> Compiled:
     try:
         return Compiled.load(path)
     except (FileNotFoundError, Invalid):
+        from lianfang.engines.rules import compiler  # brings pySigma, which whoever loads compiled rules need not have in memory
+
         compiled = compiler.compile_rules(texts)
         compiled.save(path)
         return compiled
@@ -117,5 +118,7 @@ def fields_of(compiled: Compiled) -> dict[str, list[str]]:
 
 def one(rule: models.Rule) -> Compiled:
     """One rule alone, compiled from its text; for explaining."""
+    from lianfang.engines.rules import compiler
+
     compiled = compiler.compile_rules([RuleText(rule.path, rule.text)])
     return replace(compiled.only({rule.uid}), problems=compiled.problems)
