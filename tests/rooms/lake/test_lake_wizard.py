@@ -207,7 +207,7 @@ def test_every_way_in_reads_by_the_header_and_the_beginning_that_the_source_name
     watches = [listening.Watch.__new__(listening.Watch) for _ in range(2)]
     for watch, name in zip(watches, ("pay", "table")):
         row = models.Source.objects.get(name=name)
-        watch.path, watch.source, watch.pattern, watch.dropped, watch.manner, watch._stop = inbox, row, row.pattern, 0, actions_files.manner_of(row), threading.Event()
+        watch.path, watch.source, watch.pattern, watch.dropped, watch.manner, watch._stop, watch._missing = inbox, row, row.pattern, 0, actions_files.manner_of(row), threading.Event(), ""
     log.write_text(trace.format(at=f"{AT:%Y-%m-%d %H:%M:%S}") + f"{AT:%Y-%m-%d %H:%M:%S} ERROR [main] com.acme.Pay - again\n")
     table.write_text("time,src_ip\n" + f"{AT:%Y-%m-%d %H:%M:%S},192.0.2.1\n")
     for watch in watches:

@@ -16,7 +16,7 @@ from lianfang.engines.connect.flatten import put
 from lianfang.engines.connect.limits import Limits, Reject, Unreadable
 from lianfang.kernel.errors import Missing
 
-__all__ = ["CODECS", "Decoded", "Limits", "Reject", "codec_of", "decode"]
+__all__ = ["APART", "CODECS", "Decoded", "Limits", "Reject", "codec_of", "decode"]
 
 
 @dataclass(slots=True)
@@ -308,3 +308,5 @@ CODECS: dict[str, Reader] = {
     "auto": _auto,
 }
 """Every codec by its name. Honeypots (Cowrie, HFish) and Suricata's EVE write JSON."""
+APART = frozenset({"json", "syslog", "cef", "leef", "kv", "suricata", "web", "mail"})
+"""Codecs that read each frame by itself: the frames may be given in parts."""

@@ -25,7 +25,7 @@ WINDOW = 20
 """Records that are judged together; fewer wait for more."""
 MATURE = 100
 """Records after which a source has a usual."""
-LOOKED_AT = 200
+LOOKED_AT = 100
 """Rows of a window that are looked at, evenly spread: the price of a look does not grow with the flood."""
 WINDOWS, KINDS, FIELDS = 60, 40, 300
 STEP = 0.25
@@ -104,12 +104,15 @@ def look(rows: Sequence[Mapping[str, str]], mapped: Mapped | None, *, rejects: i
         seen = window.kinds.setdefault(mapped.template[at], Seen())
         seen.records += 1
         seen.fields.update(rows[at].keys())
+    kinds = [window.kinds[mapped.template[at]].columns for at in places]
     for name in GUARDED:
         values = mapped.columns.get(name)
         if values is not None:
-            for at in places:
-                if is_filled(values[at], received):
-                    window.kinds[mapped.template[at]].columns[name] += 1
+            looked = [values[at] for at in places]
+            if looked.count(None) < len(looked):  # most attributes are empty in all records
+                for columns, value in zip(kinds, looked):
+                    if is_filled(value, received):
+                        columns[name] += 1
     window.unknown = round(sum(seen.records for name, seen in window.kinds.items() if name in GENERIC) * len(rows) / len(places))
     return window
 

@@ -17,10 +17,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from time import monotonic
+from typing import Any
 
 import pyarrow as pa
 from django.conf import settings
 from django.db import close_old_connections, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 
 from lianfang.engines.connect.mapping import Templates
 from lianfang.engines.connect.template import Template
@@ -37,7 +40,8 @@ log = logging.getLogger(__name__)
 
 PACE = 0.4
 """Seconds between two commits while little comes in: a commit costs the same for one event as for ten thousand."""
-FLUSH_BYTES = 4 << 20
+FLUSH_BYTES = 8 << 20
+"""Of a flood so much is stored at once: a file of fifty columns costs milliseconds however few rows it has."""
 IN_MEMORY = 2
 """Commits in memory at once: one that is prepared and one that is stored."""
 MEMO_BYTES = 32 << 20
@@ -117,10 +121,16 @@ def ingest(stop: threading.Event, *, part: Part = ALONE) -> None:
 
 
 def _be_lean() -> None:
-    """Give memory back: two arenas for all threads instead of eight per core (glibc), and Arrow from the same heap."""
+    """Give memory back: two arenas for all threads instead of eight per core (glibc), Arrow from the same heap, the database read and not mapped."""
     pa.set_memory_pool(pa.system_memory_pool())
+    connection_created.connect(_unmapped)
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").mallopt(-8, 2)  # M_ARENA_MAX
+
+
+def _unmapped(connection: BaseDatabaseWrapper, **_kwargs: Any) -> None:
+    if connection.vendor == "sqlite":
+        connection.cursor().execute("PRAGMA mmap_size=0")
 
 
 def drain(*, progress: Callable[[int], object] | None = None) -> int:
@@ -287,7 +297,6 @@ class Line:
             if item[0] == self._round:
                 self._keep_safely(item[1])
             del item
-            keeping.give_back()
             self._room.release()
         connections.close_all()
 

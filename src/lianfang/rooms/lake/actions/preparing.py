@@ -10,7 +10,7 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
@@ -36,6 +36,8 @@ from lianfang.rooms.lake.types import AGAIN, HELD, Batch, Codec, event_id, zone_
 log = logging.getLogger(__name__)
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+SLICE = 1_000
+"""Frames that are worked on at a time: as rows of Python a thousand events fill some megabytes, which the next thousand fill again."""
 AHEAD = timedelta(days=1)
 """A time before ``EARLIEST`` or further ahead than this is a broken clock: the time of receipt stands instead."""
 MOST_REJECT_BYTES = 64 << 10
@@ -84,12 +86,16 @@ class Tally:
     oldest: int = 1 << 62
 
 
+Hit = tuple[Batch, Mapping[str, Mapping[int, tuple[str, ...]]]]
+"""The rows of a batch that were hit, and by what, for each examiner."""
+
+
 @dataclass(slots=True)
 class Prepared:
     """A segment, ready to be stored."""
 
     segment: Segment
-    batches: list[tuple[Batch, dict[str, Mapping[int, tuple[str, ...]]]]] = field(default_factory=list)
+    batches: list[Hit] = field(default_factory=list)
     events: list[tuple[pa.Table, Sequence[str]]] = field(default_factory=list)
     rejects: list[dict[str, Any]] = field(default_factory=list)
     keys: list[tuple[str, str]] = field(default_factory=list)
@@ -109,6 +115,14 @@ class _Frames:
     faults: list[tuple[int, int, bytes, str, str]] = field(default_factory=list)
     again: bool = False
     """Sent through again after something was mended: the mended settings have to be the ones it meets."""
+
+    def slices(self, size: int) -> Iterator[_Frames]:
+        """The same, so many frames at a time; the faults come with the first."""
+        faults = self.faults
+        for start in range(0, len(self.frames) or 1, size):
+            end = start + size
+            yield _Frames(self.frames[start:end], self.numbers[start:end], self.received[start:end], faults, self.again)
+            faults = []
 
 
 class _Rows(NamedTuple):
@@ -145,7 +159,10 @@ class Preparer:
         for name, part in self._by_source(groups, done).items():
             origin = self.origin(name, part.again)
             if origin is not None:
-                self._one(origin, part, done)
+                first = len(done.batches)
+                for slice_ in part.slices(SLICE if origin.codec in codecs.APART else max(1, len(part.frames))):
+                    self._one(origin, slice_, done)
+                done.batches[first:] = _joined(done.batches[first:])
         return done
 
     def _by_source(self, groups: Iterable[spool.Group], done: Prepared) -> dict[str, _Frames]:
@@ -166,7 +183,7 @@ class Preparer:
         return parts
 
     def _one(self, origin: Origin, part: _Frames, done: Prepared) -> None:
-        """The frames of one source."""
+        """Some frames of one source."""
         segment = done.segment
         tally = done.tallies.setdefault(origin.name, Tally())
         tally.bytes += sum(map(len, part.frames))
@@ -212,7 +229,8 @@ class Preparer:
 
     def _keep(self, origin: Origin, rows: _Rows, mapped: Mapped, done: Prepared) -> None:
         """Desensitised, levelled, examined, sealed: in the order that each rule asks for."""
-        done.tallies[origin.name].events += len(rows.rows)
+        tally = done.tallies[origin.name]
+        first, tally.events = tally.events, tally.events + len(rows.rows)
         columns: dict[str, Any] = mapped.columns | {
             "event_id": rows.names, "received": rows.received, "time": sane(mapped.columns.get("time"), rows.received), "raw": [raw.decode("utf-8", "replace") for raw in rows.raws],
             **{name: [value] * len(rows.rows) for name, value in (("source", origin.name), ("territory", origin.territory), ("industry", origin.industry))},
@@ -223,7 +241,8 @@ class Preparer:
         stored = _shielded(batch, origin, [rule for rule in origin.rules if rule.examine is Examine.ORIGINAL], done, only=frozenset(row for one in hits.values() for row in one))
         columns = {**(batch if stored is batch else _levelled(stored)).columns, "rules": _rules(len(rows.rows), hits.values())}
         shut = [row for row, level in enumerate(columns["level"]) if level in origin.sealed]
-        done.batches.append((_veiled(_hit(replace(stored, columns=columns), hits.values()), shut), hits))
+        found, hits = _hit(replace(stored, columns=columns), hits, first=first)
+        done.batches.append((_veiled(found, [first + row for row in shut]), hits))
         if shut:
             columns = sealing.columns_sealed(columns, shut, scope.SEALABLE)
         done.owners.add(origin.territory)
@@ -287,14 +306,30 @@ def _told(origin: Origin, reason: str) -> str:
     return shielding.shield(origin.rules).text(reason)
 
 
-def _hit(batch: Batch, hits: Iterable[Mapping[int, tuple[str, ...]]]) -> Batch:
-    """The batch with nothing but the rows that were hit, by number: all that ``conclude`` needs, a small part of the memory."""
-    numbers = sorted({row for one in hits for row in one})
+def _hit(batch: Batch, hits: Mapping[str, Mapping[int, tuple[str, ...]]], *, first: int) -> Hit:
+    """The batch with nothing but the rows that were hit: all that ``conclude`` needs, a small part of the memory. They are numbered from ``first`` on."""
+    numbers = sorted({row for one in hits.values() for row in one})
 
     def kept(values: Any) -> Any:
-        return {number: values[number] for number in numbers}
+        return {first + number: values[number] for number in numbers}
 
-    return replace(batch, rows=kept(batch.rows), raws=kept(batch.raws), logsources=kept(batch.logsources), columns={name: kept(values) for name, values in batch.columns.items()})
+    small = replace(batch, rows=kept(batch.rows), raws=kept(batch.raws), logsources=kept(batch.logsources), columns={name: kept(values) for name, values in batch.columns.items()})
+    return small, {name: {first + row: uids for row, uids in one.items()} for name, one in hits.items()}
+
+
+def _joined(slices: Sequence[Hit]) -> list[Hit]:
+    """The slices of a batch as one, so that what fires in several of them is concluded together. A column that a slice does not have is empty there."""
+    if len(slices) < 2:
+        return list(slices)
+
+    def whole(parts: Iterable[Mapping[Any, Any]]) -> Any:
+        return {row: value for part in parts for row, value in part.items()}
+
+    batches: list[Any] = [batch for batch, _ in slices]
+    rows = whole(batch.rows for batch in batches)
+    columns = {name: dict.fromkeys(rows) | whole(batch.columns.get(name, {}) for batch in batches) for name in whole(batch.columns for batch in batches)}
+    joined = replace(batches[0], rows=rows, raws=whole(batch.raws for batch in batches), logsources=whole(batch.logsources for batch in batches), columns=columns)
+    return [(joined, {name: whole(hits[name] for _, hits in slices if name in hits) for name in whole(hits for _, hits in slices)})]
 
 
 def _identifiers(segment: Segment, numbers: Sequence[int]) -> list[str]:

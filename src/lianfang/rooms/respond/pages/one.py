@@ -16,6 +16,7 @@ from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame import attachments
+from lianfang.commons.frame.attachments.pages import allow
 from lianfang.commons.frame.language import chinese, either, listed
 from lianfang.commons.frame.pages import page, show, unchanged
 from lianfang.commons.people import queries as people
@@ -65,7 +66,7 @@ def _closed(row: models.Alert) -> str:
     return translate("Acknowledge the alert first: an alert that nobody has taken may still be joined with another.") if row.untouched else ""
 
 
-attachments.allow(attachments.Subject("respond", "alert", fetch=queries.alert, permission="respond.alert.comment", closed=_closed))
+allow(attachments.Subject("respond", "alert", fetch=queries.alert, permission="respond.alert.comment", closed=_closed))
 
 
 # -- what can be done ----------------------------------------------------------------------------------------------
