@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 
 from lianfang.commons.frame.pages import Query, Response, Schema, api, spoken
@@ -17,6 +18,7 @@ from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid
 from lianfang.rooms.lake import actions, queries
 from lianfang.rooms.lake.adapters import http
+from lianfang.rooms.lake.pages.sharing import copied
 from lianfang.rooms.lake.types import Busy, Filter, Question, Setup, Touched
 
 router = api("lake")
@@ -53,6 +55,12 @@ def files(request: HttpRequest, source: str) -> HttpResponse:
     """202 when the files are kept: a worker reads them, ``watch`` is the page of its progress. Made when missing: the source."""
     job = actions.take_upload(request.FILES.getlist("files"), source, actor=request.viewer)  # type: ignore[attr-defined]
     return Response({"job": str(job.id), "watch": request.build_absolute_uri(reverse("jobs:work", kwargs={"pk": job.id}))}, status=202)
+
+
+@router.post("/captures/share", summary="A copy of a capture for sharing: addresses replaced, payload cut (multipart, fields “file” and “rule”)", operation_id="lake_capture_share", tags=["lake.event"])
+def share(request: HttpRequest) -> HttpResponseBase:
+    """The copy. ``rule``: a rule of desensitising for addresses, as the page lists them; empty: the first. ``X-Capture-Whole: no`` when the capture broke off."""
+    return copied(request)
 
 
 class Asked(Schema):

@@ -20,6 +20,7 @@ __getattr__, __all__ = lazy.door(
         "receiving": "door receive",
         "rejects": "replay_rejects",
         "sampling": "erase_sample feed_sample shifted",
+        "sharing": "share_capture",
         "trying": "try_source",
         "watching": "watch_sources",
         "sources": "carry change_source create_source ensure_source erase_source forget_receipts make_source note_export open_source pause_source send_test",

@@ -14,6 +14,7 @@ sayable(
     "Capture: %(why)s", "They are read by %(name)s, a program of its own, and it is not installed.", "Install it on the node (%(command)s), then send the capture again.", "Install %(name)s on the node, or let LIANFANG_CAPTURES name another program.",
     "%(name)s reads no captures here", "Captures are read by %(names)s.", "The program that reads it ended with %(code)s",
     "The program that reads it was ended (signal %(signal)s): it needed more than %(memory)s MiB of memory or %(minutes)s minutes, or it broke", "It did nothing for %(seconds)s seconds",
+    "It is of type %(link)s; Ethernet, raw IP, Linux cooked and loopback are rewritten. Nothing is passed on that nobody has looked into.", "At most %(number)s MiB are rewritten at once.",
     "Not JSON: %(why)s", "A JSON %(kind)s, not an object", "Too large: %(size)s, the limit is %(limit)s", "More than %(number)s fields", "Nested deeper than %(number)s levels", "%(number)s values, but the header names %(names)s columns",
     "%(number)s values, but #fields names %(names)s", "Not a record of columns: %(why)s", "A CEF header has 7 parts, here are %(number)s", "A LEEF header has 5 parts, here are %(number)s", "No “%(mark)s” in this record",
     "Not XML: %(why)s", "Not a readable message: %(why)s", "%(name)s cannot be unpacked further: %(why)s", "Cannot be unpacked: %(why)s", "Damaged event log: %(why)s", "Packed %(number)s times over",

@@ -25,7 +25,7 @@ from lianfang.rooms.lake.queries.figures import (
 )
 from lianfang.rooms.lake.queries.leaving import left, left_counts
 from lianfang.rooms.lake.queries.mappings import OWN, compiled, knows_template, mapping_text, may_read_samples, shipped, suggestions, template_choices
-from lianfang.rooms.lake.queries.masking import preview, tried
+from lianfang.rooms.lake.queries.masking import address_rule, address_rules, preview, tried
 from lianfang.rooms.lake.queries.matching import seen
 from lianfang.rooms.lake.queries.measuring import coverage, freshness, measured
 from lianfang.rooms.lake.queries.parts import fingerprints, held, seen_hours, still_there, way_in, ways_in
@@ -38,7 +38,7 @@ from lianfang.rooms.lake.queries.searching import LISTED, OPERATORS, event, even
 from lianfang.rooms.lake.queries.shielding import MARK as SEALED
 
 __all__ = [
-    "CAPTURES", "LISTED", "OPERATORS", "OWN", "SEALED", "WHOLE", "approving", "belongs", "capture_reader", "catalogue", "certificate", "compiled", "coverage", "devices", "drifts", "event", "events", "fingerprints",
+    "CAPTURES", "LISTED", "OPERATORS", "OWN", "SEALED", "WHOLE", "address_rule", "address_rules", "approving", "belongs", "capture_reader", "catalogue", "certificate", "compiled", "coverage", "devices", "drifts", "event", "events", "fingerprints",
     "freshness", "gauges", "has_sample", "held", "histogram", "knows_template", "lag", "last_hour", "layers", "left", "left_counts", "levels_of", "mapping_text",
     "masked", "may_read_samples", "measured", "measures", "overview", "owner_choices", "owners", "preview", "raced", "rate_now", "readers", "reject_groups", "reject_ref", "rejects", "reread", "search", "seen",
     "seen_hours", "shipped", "source_choices", "source_names", "sql", "sql_level", "sql_on", "sql_table", "still_there", "suggestions", "table_story", "template_choices", "top",

@@ -5,7 +5,7 @@ In: a rule and the viewer, whose rows are taken and nobody else's, veiled as eve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -17,10 +17,10 @@ from django.conf import settings
 from lianfang.engines.columns.query import Bounds
 from lianfang.engines.connect import codecs
 from lianfang.engines.connect.mapping import Templates
-from lianfang.engines.masking import Rule
+from lianfang.engines.masking import Form, Rule, Verb, rule_of
 from lianfang.engines.masking.rules import OURS
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Invalid
+from lianfang.kernel.errors import Invalid, Missing
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import models
 from lianfang.rooms.lake.queries import scope, shielding
@@ -63,6 +63,22 @@ def tried(line: str, row: models.MaskRule | None, *, viewer: Viewer) -> list[Cha
     columns: dict[str, Any] = {**mapped.columns, "raw": [raw.decode("utf-8", "replace") for raw in decoded.raws], "event_id": [str(number) for number in range(len(decoded.rows))]}
     rules = [shielding.engine_rule(row)] if row else [shielding.engine_rule(one) for one in shielding.switched_on(Way.IN) if viewer.path.startswith(one.territory)]
     return _changed(columns, rules, decoded.rows)
+
+
+def address_rules(*, viewer: Viewer) -> list[tuple[str, models.MaskRule | Mapping[str, Any]]]:
+    """Rules after which an address is still one: of the viewer's scope, and those that ship; (what names it, the row or what ships)."""
+    rows = models.MaskRule.objects.seen_by(viewer).filter(form=Form.IP, verb__in=(Verb.PSEUDONYM, Verb.TRUNCATE)).order_by("name")
+    taken = {row.name for row in rows}
+    shipped = [(name, entry) for name, entry in shielding.shipped().items() if entry.get("form") == Form.IP and entry.get("verb") in (Verb.PSEUDONYM, Verb.TRUNCATE) and name not in taken]
+    return [*((str(row.pk), row) for row in rows), *shipped]
+
+
+def address_rule(chosen: str, *, viewer: Viewer) -> Rule:
+    """The one of these that ``chosen`` names, or the first. Raises ``Missing``."""
+    for name, row in address_rules(viewer=viewer):
+        if chosen in ("", name):
+            return shielding.engine_rule(row) if isinstance(row, models.MaskRule) else rule_of(row)
+    raise Missing("There is no such rule", why="A rule for addresses that gives pseudonyms, or cuts them to their network, is needed.", todo="Choose one of the list.")
 
 
 def changes(rows: Sequence[dict[str, Any]], rules: Iterable[Rule]) -> list[Change]:
