@@ -2,10 +2,16 @@
 
 from lianfang.commons.jobs.declare import on
 from lianfang.rooms.detect import actions
-from lianfang.rooms.lake.types import SourceErased
+from lianfang.rooms.lake.types import ReadingStopped, SourceErased
 
 
 @on(SourceErased, name="detect.forget_source")
 def forget_source(fact: SourceErased) -> None:
     """The findings of a source go with it."""
     actions.forget_source(fact.source)
+
+
+@on(ReadingStopped, name="detect.note_reading_stopped")
+def note_reading_stopped(fact: ReadingStopped) -> None:
+    """Somebody who reads more protected data than is allowed is a finding."""
+    actions.note_reading_stopped(fact)

@@ -57,6 +57,12 @@ class MonitorRecovered(Fact):
     closes: bool
 
 
+READING_LIMIT = "own:reading-limit"
+"""How the uid of a finding about a broken reading limit begins; the person's identifier follows."""
+
+THIS_NODE = "lianfang"
+"""The source, and the host, of what the node finds out about itself."""
+
 OWN_PACK = "node-keywords"
 """The pack into which this node writes the words of its keyword alarms."""
 

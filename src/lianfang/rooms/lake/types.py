@@ -641,6 +641,9 @@ class ReadingStopped(Fact):
     organisation: str
     level: int
     limit: int
+    territory: str = ""
+    industry: str = ""
+    touch: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ __getattr__, __all__ = lazy.door(
         "looking": "WATCHLIST hunt look_back",
         "monitors": "change_calendar change_monitor create_calendar create_monitor remove_calendar remove_monitor switch_monitor",
         "signalling": "forget_signals look_at_monitors",
+        "owning": "note_reading_stopped",
         "storing": "store",
         "switching": "disable enable switch",
         "testing": "test_pack",

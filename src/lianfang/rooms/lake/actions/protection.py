@@ -117,7 +117,7 @@ def touch(verb: str, levels: Mapping[int, int], *, masked: int = 0, asked: str =
     with transaction.atomic():
         row.save(force_insert=True)
         ledger.record("lake.reading_stopped", row.ref, actor=actor, label=row.by, detail={"verb": verb, "level": level, "limit": limit, "asked": row.asked}, territory=row.territory, industry=row.industry)
-        jobs.publish(ReadingStopped(person=row.person, who=row.by, organisation=row.organisation, level=level, limit=limit))
+        jobs.publish(ReadingStopped(person=row.person, who=row.by, organisation=row.organisation, level=level, limit=limit, territory=row.territory, industry=row.industry, touch=str(row.pk)))
     what = gettext("At most %(limit)s rows of level %(level)d and above may be taken away in an hour.") if verb == Touched.EXPORT else gettext("At most %(limit)s rows of level %(level)d and above may be read in an hour.")
     raise Refused("This was stopped: too much protected data in one hour", why=what % {"limit": f"{limit:,}", "level": level}, todo="Ask for less, wait, or have a colleague release you on the page “reading now”.")
 

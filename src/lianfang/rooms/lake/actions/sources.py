@@ -5,7 +5,6 @@ In: values a person typed, and who it was. Out: rows, each with one record in th
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -27,7 +26,7 @@ from lianfang.kernel.errors import Conflict, Invalid, Missing
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.lake import models, queries
-from lianfang.rooms.lake.actions import asking, drifting, receiving, secrets
+from lianfang.rooms.lake.actions import asking, drifting, receiving, secrets, specimens
 from lianfang.rooms.lake.actions.decoys import new_token
 from lianfang.rooms.lake.adapters.syslog import certificates
 from lianfang.rooms.lake.types import NOT_HERE, Codec, Kind, SourceErased, Stage, zone_of
@@ -142,11 +141,9 @@ def erase_source(source: models.Source | str, *, actor: Viewer) -> None:
 
 
 def send_test(row: models.Source, *, actor: Viewer) -> None:
-    """One line of our own through the source's door; it is searchable seconds later."""
-    moment = clock.text(clock.now())
-    line = {"message": "Lianfang test line", "sent_by": actor.name, "time": moment}
-    text = f"<14>1 {moment} lianfang test - - - Lianfang test line sent by {actor.name}" if row.codec == Codec.SYSLOG else json.dumps(line, ensure_ascii=False)
-    receiving.receive(row.name, [text.encode()], actor=actor)
+    """A record of our own, in the form that the source speaks, through its door; it is searchable seconds later."""
+    record = specimens.specimen(row, actor.name)
+    receiving.receive(row.name, record.split(b"\n") if row.codec in specimens.SEVERAL_LINES else [record], actor=actor)
     with transaction.atomic():
         _told("lake.source_tested", row, actor)
 

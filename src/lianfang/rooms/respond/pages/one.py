@@ -28,6 +28,7 @@ from lianfang.kernel.errors import Fault
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import queries as detect
 from lianfang.rooms.detect.queries import framework, monitors
+from lianfang.rooms.detect.types import READING_LIMIT
 from lianfang.rooms.respond import actions, models, queries
 from lianfang.rooms.respond.pages.queue import STATE_TONES, VERDICT_TONES, told
 from lianfang.rooms.respond.queries.story import Story, done
@@ -234,6 +235,8 @@ def rule_of(row: models.Alert, viewer: Viewer) -> dict[str, Any]:
             found = detect.rule_row(row.rule_uid, viewer)
         except Fault:
             found = None
+    if row.rule_uid.startswith(READING_LIMIT):
+        return {"title": str(row), "url": url_of("lake:reading") if viewer.may("lake.touch.audit") else "", "author": row.author, "licence": "", "status": "", "about": translate("The answer was not given. Look at what this person read, ask them, and release them if it was their work."), "false": []}
     if own := monitors.monitors_of([row.rule_uid], viewer).get(row.rule_uid):
         return {"title": own.name, "url": url_of("detect:monitor", pk=own.pk), "author": row.author, "licence": "", "status": "", "about": own.note, "false": [], "words": True}
     return {"title": str(found) if found else str(row), "url": url_of("detect:rule", pk=found.pk) if found else "", "author": row.author, "licence": row.licence, "status": found.get_status_display() if found else row.status, "about": found.about if found else "", "false": found.known_false if found else []}
