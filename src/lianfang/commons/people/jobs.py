@@ -13,6 +13,12 @@ def settle(organisation: str, axis: str, before: str, after: str) -> None:
     actions.rewrite(OrganisationMoved(organisation=organisation, axis=axis, before=before, after=after))
 
 
+@job(name="people.send_notice", attempts=10)
+def send_notice(reach: str, way: str, text: str, address: str, severity: int) -> None:
+    """A notice goes out; tried ten times, the last about twenty minutes after the first."""
+    actions.send_notice(reach, way, text, address, severity)
+
+
 @at("03:40")
 @job(name="people.forget_attempts")
 def forget_attempts() -> None:

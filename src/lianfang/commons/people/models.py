@@ -204,3 +204,23 @@ class Key(Scoped):
     @property
     def ref(self) -> Ref:
         return Ref("people", "key", str(self.pk))
+
+
+class Reach(models.Model):
+    """How a person wants to be told beyond the bell: by mail to their own address, by a webhook, from which severity on.
+
+    ``webhook`` lies sealed: such addresses carry a token.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    user = models.OneToOneField(User, models.CASCADE, related_name="reach")
+    mail = models.BooleanField(_("by mail"), default=False)
+    webhook = models.CharField(max_length=1000, blank=True, default="", editable=False)
+    place = models.CharField(max_length=200, blank=True, default="", editable=False)
+    least = models.PositiveSmallIntegerField(_("from this severity on"), choices=((5, _("critical")), (4, _("high")), (3, _("medium")), (2, _("low"))), default=4)
+    sent = models.DateTimeField(_("last sent"), null=True, editable=False)
+    failed = models.CharField(_("last failure"), max_length=300, blank=True, default="", editable=False)
+    changed = models.DateTimeField(default=clock.now, editable=False)
+
+    def __str__(self) -> str:
+        return str(self.user)

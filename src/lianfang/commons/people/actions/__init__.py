@@ -5,6 +5,7 @@ from lianfang.commons.people.actions.founding import found
 from lianfang.commons.people.actions.keys import make_console_key, make_key, note_use, revoke_key
 from lianfang.commons.people.actions.logins import begin_session, count_failure, drop_second_factor, end_session, forget_attempts, note_second_factor, set_password, wear
 from lianfang.commons.people.actions.organisations import change_organisation, create_organisation, move_organisation, remove_organisation, rewrite
+from lianfang.commons.people.actions.reaching import choose_reach, reach, send_notice
 from lianfang.commons.people.actions.sealing import seal
 from lianfang.commons.people.actions.users import activate, change_profile, change_user, create_user, deactivate, reset_password
 
@@ -15,6 +16,7 @@ __all__ = [
     "change_profile",
     "change_role",
     "change_user",
+    "choose_reach",
     "count_failure",
     "create_organisation",
     "create_role",
@@ -30,6 +32,7 @@ __all__ = [
     "move_organisation",
     "note_second_factor",
     "note_use",
+    "reach",
     "remove_organisation",
     "remove_role",
     "reset_password",
@@ -37,6 +40,7 @@ __all__ = [
     "revoke_key",
     "rewrite",
     "seal",
+    "send_notice",
     "set_password",
     "wear",
 ]

@@ -11,9 +11,9 @@ from lianfang.engines.envelope import SealingKey
 from lianfang.kernel.errors import Conflict, Missing
 
 
-def seal(secret: str) -> str:
-    """What the database keeps of a second factor's secret. The key is made when first needed; a lost one is not replaced unseen: raises ``Conflict``."""
-    return _key().seal(secret, purpose=queries.FACTOR)
+def seal(secret: str, *, purpose: str = queries.FACTOR) -> str:
+    """What the database keeps of a secret, by itself of a second factor's. The key is made when first needed; a lost one is not replaced unseen: raises ``Conflict``."""
+    return _key().seal(secret, purpose=purpose)
 
 
 def _key() -> SealingKey:

@@ -8,6 +8,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from lianfang.commons.people import actions as people
 from lianfang.kernel import clock
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import models
@@ -16,10 +20,14 @@ KEPT = timedelta(days=30)
 UNHEARD = timedelta(days=7)
 """How far back a person is told who was not there."""
 MOST = 5
+WORDS: dict[str, Any] = {"silent": _("has fallen silent"), "spoke": _("speaks again"), "drifted": _("writes otherwise than usual"), "fits": _("fits again")}
+SEVERITY = {"silent": 4, "drifted": 4, "spoke": 2, "fits": 2}
+"""How loud each is for who is told by mail or webhook."""
 
 
 def tell(row: models.Source, what: str, **detail: Any) -> None:
     """Leave a notice, in the caller's transaction. ``what``: silent, spoke, drifted, fits."""
+    people.reach(lambda: f"{row.name} {WORDS[what]}", key=f"source:{row.pk}:{what}:{clock.text(clock.now())}", permission="lake.source.change", severity=SEVERITY[what], address=reverse("lake:source", kwargs={"pk": row.pk}), territory=row.territory, industry=row.industry)
     models.Notice.objects.create(source=row, what=what, detail=detail, organisation=row.organisation, territory=row.territory, industry=row.industry)
 
 

@@ -24,6 +24,7 @@ from lianfang.kernel import clock
 from lianfang.kernel.errors import Missing, sentences
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import actions, models, queries
+from lianfang.rooms.lake.actions.noticing import WORDS
 from lianfang.rooms.lake.pages import ways, wizard
 from lianfang.rooms.lake.pages.asking import title
 from lianfang.rooms.lake.queries.rejects import UNLEVELLED
@@ -31,7 +32,6 @@ from lianfang.rooms.lake.types import HELD, Kind, RejectGroup, Stage
 
 REASONS = 8
 SHOWN_AFTER = timedelta(days=30)
-NOTICES: dict[str, Any] = {"silent": _("has fallen silent"), "spoke": _("speaks again"), "drifted": _("writes otherwise than usual"), "fits": _("fits again")}
 OPEN = (Kind.HTTP, Kind.UPLOAD, Kind.SAMPLE)
 """Kinds that take what is sent to them."""
 TONES = {Stage.ACTIVE: "good", Stage.PAUSED: "quiet", Stage.ERASING: "warn"}
@@ -147,7 +147,7 @@ def bell(request: HttpRequest) -> HttpResponse:
     notices, count = actions.hear(request.viewer)  # type: ignore[attr-defined]
     if not notices:
         return HttpResponse(status=204)
-    lines = [{"source": one.source, "text": NOTICES[one.what], "moment": one.moment, "bad": one.what in ("silent", "drifted")} for one in notices]
+    lines = [{"source": one.source, "text": WORDS[one.what], "moment": one.moment, "bad": one.what in ("silent", "drifted")} for one in notices]
     return show(request, "lake/bell.html", {"lines": lines, "more": count - len(lines)})
 
 

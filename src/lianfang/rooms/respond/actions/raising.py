@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Count, Q
+from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.ledger import actions as ledger
+from lianfang.commons.people import actions as people
 from lianfang.kernel import clock
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, Viewer
@@ -23,6 +27,8 @@ from lianfang.rooms.respond.actions.folding import Key, Session
 from lianfang.rooms.respond.types import GAP, MEMORY, OPEN, STORY, AlertRaised
 
 TOLD = 100
+REACHED = 5
+"""Alerts of one batch that go out by mail or webhook: the most important; the others wait in the queue."""
 HOSTS_AT_ONCE = 200
 AROUND = 400
 """How many alerts of one host ranking looks at; the newest."""
@@ -170,5 +176,12 @@ def _tell(batch: str, findings: list[FindingLine], fresh: list[models.Alert], se
     one = findings[0]
     detail = {"findings": len(findings), "raised": len(fresh), "extended": sum(session.stored for session in sessions), "joined": sum(len(session.absorbed) for session in sessions), "alerts": [str(alert.pk) for alert in fresh[:20]]}
     ledger.record("respond.alerted", Ref("lake", "batch", batch.partition(":")[0]), actor=actor, label=one.source_name, detail=detail, territory=one.territory, industry=one.industry)
+    for alert in [alert for alert in fresh if not alert.sample and not alert.backfilled][:REACHED]:
+        people.reach(partial(_spoken, alert), key=f"alert:{alert.pk}", permission="respond.alert.view", severity=alert.severity, address=reverse("respond:alert", kwargs={"pk": alert.pk}), territory=alert.territory, industry=alert.industry)
     if fresh:
         jobs.publish(AlertRaised(batch=batch, count=len(fresh), alerts=[str(alert.pk) for alert in fresh[:TOLD]]))
+
+
+def _spoken(alert: models.Alert) -> str:
+    """An alert in one line, in the language of the moment; nothing of its content."""
+    return _("Alert: %(title)s (%(host)s)") % {"title": alert, "host": alert.host or alert.source_name}
