@@ -2,12 +2,15 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
 import pytest
+from tests.engines.connect import packets
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.xdist_group("console")  # one home, asked again and again
@@ -100,6 +103,26 @@ def test_a_question_that_is_none_is_answered_with_words(console, node):
 
 def test_a_path_that_is_not_there(console, node):
     assert "no" in console("ingest", "/nowhere/at/all.log", code=5).stderr
+
+
+@pytest.mark.realparts
+def test_a_capture_is_read_like_any_file(console, node, tmp_path):
+    if not shutil.which("tshark"):
+        pytest.skip("tshark is not installed (python tools/real_parts.py install)")
+    (tmp_path / "case.pcap").write_bytes(packets.pcap(packets.office(time.time() - 600)))
+    assert "tshark" in {finding["name"]: finding for finding in console.json("doctor")}["Captures"]["what"]
+    report = console.json("ingest", str(tmp_path / "case.pcap"), "--source", "capture")
+    assert (report["files"], report["events"], report["rejects"]) == (1, 8, 0)
+    rows = console.json("query", "SELECT log_name, count(*) AS n FROM events WHERE source = 'capture' GROUP BY 1 ORDER BY 1")
+    assert rows == [{"log_name": "dns", "n": 2}, {"log_name": "flow", "n": 4}, {"log_name": "http", "n": 1}, {"log_name": "tls", "n": 1}]
+
+
+def test_a_capture_that_nothing_here_reads_is_not_begun(console, node, tmp_path, monkeypatch):
+    (tmp_path / "case.pcap").write_bytes(packets.pcap([]))
+    monkeypatch.setitem(console.environment, "LIANFANG_CAPTURES", "tcpdump")
+    assert "tshark, zeek, suricata" in console("ingest", str(tmp_path / "case.pcap"), code=5).stderr
+    found = {finding["name"]: finding for finding in console.json("doctor")}["Captures"]
+    assert (found["state"], bool(found["todo"])) == ("warn", True)
 
 
 def test_the_starter_pack_is_installed_listed_and_proves_itself(console, node):

@@ -51,7 +51,7 @@ def main() -> None:
         for label, text in (("", fault.what), ("why: ", fault.why), ("do:  ", fault.todo)):
             if text:
                 err.print(label + text, markup=False, highlight=False)
-        sys.exit(CODES.get(type(fault), 7))
+        sys.exit(next((code for kind, code in CODES.items() if isinstance(fault, kind)), 7))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

@@ -15,7 +15,6 @@ from tests.engines.connect import packets
 from lianfang.engines.connect import captures, files
 from lianfang.engines.connect.files import Manner
 from lianfang.engines.connect.limits import Limits, Reject
-from lianfang.kernel.errors import Invalid
 
 AT = 1795161600.5
 
@@ -60,7 +59,7 @@ def test_without_a_program_it_is_said_what_is_missing_and_how_to_get_it(capture,
     with pytest.raises(captures.NoReader, match="Captures") as caught:
         read(capture(), manner=Manner(reader="zeek"))
     assert "zeek" in caught.value.todo
-    with pytest.raises(Invalid, match="tcpdump"):
+    with pytest.raises(captures.NoReader, match="tcpdump"):
         read(capture(), manner=Manner(reader="tcpdump"))
 
 

@@ -25,7 +25,7 @@ import orjson
 
 from lianfang.engines.connect import flows
 from lianfang.engines.connect.limits import Limits, Unreadable
-from lianfang.kernel.errors import Invalid, Missing
+from lianfang.kernel.errors import Missing
 
 MEMORY = 3 << 30
 """Bytes of address space of the program."""
@@ -72,9 +72,9 @@ def installed() -> dict[str, str]:
 
 
 def reader(wanted: str = "") -> tuple[str, str]:
-    """Name and path of the program that reads captures; ``wanted`` names it where several are installed. Raises ``NoReader``, ``Invalid``."""
+    """Name and path of the program that reads captures; ``wanted`` names it where several are installed. Raises ``NoReader``, also for a name that is none of them."""
     if wanted and wanted not in PROGRAMS:
-        raise Invalid(f"{wanted[:40]} reads no captures here", why=f"Captures are read by {', '.join(PROGRAMS)}.", todo="Mend LIANFANG_CAPTURES on the node.")
+        raise NoReader(f"{wanted[:40]} reads no captures here", why=f"Captures are read by {', '.join(PROGRAMS)}.", todo="Mend LIANFANG_CAPTURES on the node.")
     here = installed()
     for name in (wanted,) if wanted else PROGRAMS:
         if name in here:
