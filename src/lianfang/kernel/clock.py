@@ -48,7 +48,7 @@ def parse(value: str) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
     except ValueError as error:
-        raise Invalid(f"“{value[:40]}” is not a time", why=str(error), todo="Write it like 2026-11-20T08:00:00Z.") from error
+        raise Invalid(f"“{value[:40]}” is not a time", todo="Write it like 2026-11-20T08:00:00Z.") from error
     if moment.tzinfo is None:
         raise Invalid(f"“{value[:40]}” names no time zone", why="A time without a zone has no single meaning.", todo="Add Z or an offset such as +08:00.")
     try:

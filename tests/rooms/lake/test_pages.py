@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from io import BytesIO
 
 import pytest
@@ -165,3 +166,19 @@ def test_uploaded_files_are_read_by_a_worker_and_removed(browser, home, all_even
     assert len(all_events()) == 20
     assert list((home / "uploads").iterdir()) == []
     assert browser("member").post("/lake/upload/", {"source": "case-7"}).status_code == 422
+
+
+REFUSED = [
+    ("/lake/sql/", {"sql": "SELECT host FROM nowhere"}), ("/lake/sql/", {"sql": "DELETE FROM events"}), ("/lake/sql/", {"sql": "SELECT host FROM events", "as_of": "yesterday"}), ("/lake/upload/", {"source": "x"}), ("/lake/grading-start/", {"what": "file"}),
+    ("/lake/masking-try/", {"line": ""}), ("/lake/masking/add/", {"name": "x1", "way": "in", "verb": "mask", "form": "text"}), ("/lake/protection/", {"level": "4", "hours": "0"}), ("/lake/export-ask/", {"kind": "sql", "asked": "SELECT host FROM events", "form": "csv"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("url", "form"), REFUSED)
+def test_a_refused_form_says_all_of_it_in_the_reader_s_language(url, form, stored, browser):
+    client = browser("member")
+    client.cookies["django_language"] = "zh-hans"
+    page = client.post(url, form).content.decode()
+    said = re.sub(r"<[^>]+>", " ", re.search(r'class="form-fault".*?</form>|class="form-fault".*', page, re.DOTALL).group().split('class="field"')[0])
+    assert re.search(r"[\u4e00-\u9fff]", said)
+    assert not re.search(r"[A-Za-z]{3,} [a-z]{2,} [a-z]{2,}", said), said

@@ -29,7 +29,7 @@ def check(connection: duckdb.DuckDBPyConnection, text: str, *, views: Collection
         raise Invalid("This is not a query", why=f"It is empty, holds a zero byte, or is longer than {LONGEST:,} characters.", todo="Write one SELECT.")
     tree = json.loads(connection.execute("SELECT json_serialize_sql(?)", [text]).fetchall()[0][0])
     if tree.get("error"):
-        raise Invalid("The query cannot be read", why=str(tree.get("error_message", "")), todo="Only one SELECT is understood here.", details={"position": tree.get("position")})
+        raise Invalid("The query cannot be read", why=str(tree.get("error_message", "")).replace(" can be serialized to json!", " are understood."), todo="Only one SELECT is understood here.", details={"position": tree.get("position")})
     if len(tree["statements"]) != 1:
         raise Invalid("There is more than one statement", todo="Ask one question at a time.")
     nodes = list(_nodes(tree["statements"]))

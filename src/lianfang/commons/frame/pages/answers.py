@@ -17,11 +17,10 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django.utils.translation import get_language
-from django.utils.translation import gettext_lazy as _
 
-from lianfang.commons.frame.pages.tongue import said
+from lianfang.commons.frame.pages.tongue import parts_of
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Fault, Invalid, Refused
+from lianfang.kernel.errors import Fault, Invalid
 
 ICONS = {403: "lock", 404: "map-search", 409: "arrows-cross", 422: "forms"}
 
@@ -118,10 +117,8 @@ def spoken(request: HttpRequest, fault: Fault) -> HttpResponse:
 
 def _words(fault: Fault) -> dict[str, Any]:
     """A fault in the asker's language as far as its sentences are in the catalogue."""
-    words = {"what": said(fault.what), "why": said(fault.why), "todo": said(fault.todo), "status": fault.status, "code": fault.code, "retry": fault.retry, "details": fault.details}
-    if isinstance(fault, Refused) and "permission" in fault.details:
-        words |= {"what": _("You may not open this"), "why": _("It needs a permission that your roles do not hold: %(permission)s") % fault.details, "todo": _("Ask an administrator of your organisation for it.")}
-    return words
+    what, why, todo = parts_of(fault)
+    return {"what": what, "why": why, "todo": todo, "status": fault.status, "code": fault.code, "retry": fault.retry, "details": fault.details}
 
 
 def invalid(errors: Mapping[str, Sequence[Any]]) -> Invalid:

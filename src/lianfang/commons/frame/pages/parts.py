@@ -22,7 +22,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from lianfang.commons.frame.pages.tongue import said
+from lianfang.commons.frame.pages.tongue import parts_of
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Fault
 
@@ -84,7 +84,7 @@ def form_fault(fault: Fault | None) -> SafeString | str:
     """Above a form that was refused: what is wrong, why, and what to do, in the reader's language; nothing where nothing is."""
     if fault is None or fault == "":
         return ""
-    return format_html('<div class="form-fault" role="alert">{}<div><strong>{}</strong> {} {}</div></div>', icon("alert-triangle"), said(fault.what), said(fault.why), said(fault.todo))
+    return format_html('<div class="form-fault" role="alert">{}<div><strong>{}</strong> {} {}</div></div>', icon("alert-triangle"), *parts_of(fault))
 
 
 def local_time(moment: datetime | str | None, form: str = "full") -> SafeString | str:

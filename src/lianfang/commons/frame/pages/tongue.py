@@ -12,7 +12,7 @@ from typing import Any
 
 from django.utils.translation import gettext
 
-from lianfang.kernel.errors import Fault, sentences
+from lianfang.kernel.errors import Fault, Refused, sentences
 
 _PLACE = re.compile(r"%\((\w+)\)s")
 _forms: list[tuple[re.Pattern[str], str]] = []
@@ -31,6 +31,8 @@ def said(text: Any) -> str:
     >>> sayable("There is no host %(name)s")
     >>> said("There is no host db.example")
     'There is no host db.example'
+
+    Several sentences parted by semicolons are said one by one.
     """
     whole = str(text) if text else ""
     if not whole or len(whole) > LONGEST:
@@ -39,12 +41,21 @@ def said(text: Any) -> str:
     if known != whole:
         return known
     found = _form_of(whole)
+    if not found and "; " in whole:
+        return gettext("; ").join(said(part) for part in whole.split("; "))
     return gettext(found[0]) % {name: said(value) if " " in value else value for name, value in found[1]} if found else whole
 
 
+def parts_of(fault: Fault) -> tuple[str, str, str]:
+    """What happened, why, and what to do, in the reader's language as far as the catalogue has it."""
+    if isinstance(fault, Refused) and "permission" in fault.details:
+        return gettext("You may not open this"), gettext("It needs a permission that your roles do not hold: %(permission)s") % fault.details, gettext("Ask an administrator of your organisation for it.")
+    return said(fault.what), said(fault.why), said(fault.todo)
+
+
 def told(fault: Fault) -> str:
-    """What happened, why, and what to do, as sentences in the reader's language."""
-    return sentences(*(said(part) for part in (fault.what, fault.why, fault.todo)))
+    """The same as sentences."""
+    return sentences(*parts_of(fault))
 
 
 @lru_cache(maxsize=2048)

@@ -45,7 +45,7 @@ def start_table(sent: Sent | None, *, actor: Viewer, day: date | None = None) ->
     actor.must("lake.grade.run")
     name = PurePath((sent.name if sent else "") or "").name[-100:]
     if sent is None or not name or (sent.size or 0) > tables.BYTES:
-        raise Invalid("This file cannot be taken", why=f"One CSV or XLSX file of at most {tables.BYTES >> 20} MiB is.", todo="Choose one, or split it.", details={"file": ["missing or too big"]})
+        raise Invalid("This file cannot be taken", why=f"One CSV or XLSX file of at most {tables.BYTES >> 20} MiB is taken.", todo="Choose one, or split it.", details={"file": ["missing or too big"]})
     if name == models.EVENTS:
         raise Invalid("The file needs another name", why=f"“{name}” is the data set of the event tables.", todo="Rename it.", details={"file": ["name"]})
     return _asked(actor, dataset=name, day=day, sent=sent)

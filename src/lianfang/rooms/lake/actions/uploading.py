@@ -45,7 +45,7 @@ def take_upload(sent: list[Sent], source: str, *, actor: Viewer) -> JobRef:
     """Keep files and leave it to a worker to read them into ``source`` (made when missing)."""
     actor.must("lake.event.add")
     if not 0 < len(sent) <= MOST_FILES or sum(one.size or 0 for one in sent) > MOST_BYTES:
-        raise Invalid("These files cannot be taken", why=f"1 to {MOST_FILES} files of together at most {MOST_BYTES >> 30} GiB are.", todo="Choose fewer, or use the command line: lianfang ingest PATH.", details={"files": ["number or size"]})
+        raise Invalid("These files cannot be taken", why=f"1 to {MOST_FILES} files of together at most {MOST_BYTES >> 30} GiB are taken.", todo="Choose fewer, or use the command line: lianfang ingest PATH.", details={"files": ["number or size"]})
     if any(captures.looks_like(_head(one)) for one in sent):
         captures.reader(queries.CAPTURES)  # nothing is kept that nobody here can read
     if not models.Source.objects.filter(name=source).exists():

@@ -137,7 +137,7 @@ def _moment(text: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise Invalid(f"“{text[:40]}” is not a time", why=str(error), todo="Write it like 2026-11-20T08:00.") from error
+        raise Invalid(f"“{text[:40]}” is not a time", todo="Write it like 2026-11-20T08:00.") from error
     return moment if moment.tzinfo else timezone.make_aware(moment)
 
 

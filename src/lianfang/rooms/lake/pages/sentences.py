@@ -21,4 +21,6 @@ sayable(
     "Larger than %(number)s bytes inside an archive", "More than %(number)s files in one archive", "%(number)s records in one frame, %(read)s were read", "The file cannot be read any further: %(why)s",
     "%(place)s, line %(line)s: %(what)s", "“%(name)s” is not a column that a template can fill", "Columns are %(names)s.", "OCSF %(release)s has no event class “%(name)s”", "%(name)s has no activity “%(activity)s”",
     "“%(name)s” holds %(kind)s, parse: %(parser)s gives something else", "The table gives %(value)s, but “%(name)s” holds %(kind)s",
+    "“%(name)s” is not a table of this lake", "syntax error at or near \"%(near)s\"", "Up to %(number)s KiB are read.", "1 to %(number)s files of together at most %(size)s GiB are taken.", "One CSV or XLSX file of at most %(number)s MiB is taken.", "“%(text)s” is not a time",
+    "The rule “%(name)s” cannot be used", "%(name)s: there is no such entry", "kinds: nothing inside a text is known as “%(kind)s”; there are %(kinds)s",
 )  # fmt: skip
