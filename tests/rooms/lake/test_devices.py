@@ -63,3 +63,20 @@ def test_every_kind_of_device_of_a_command_centre_is_read_and_found_again(viewer
         assert {name: event[name] for name in columns} == columns, kind
         assert clock.parse(event["time"]) == MOMENT, kind
     assert client_of("outsider").get(asked).json()["events"] == []
+
+
+def test_a_port_is_allotted_beforehand_and_the_form_proposes_it(viewers, client_of, monkeypatch):
+    """The range that the firewalls let through is set once; each new source gets the next port of it, UDP and TCP apart."""
+    monkeypatch.setenv("LIANFANG_SYSLOG_PORTS", "6514-6515")
+    client = client_of("member")
+    form = client.get("/lake/source/add/?kind=syslog_tcp").content.decode()
+    assert 'value="6514"' in form
+    for name, port in (("a", 6514), ("b", 6515)):
+        actions.create_source(name, kind="syslog_tcp", actor=viewers.member)
+        assert models.Source.objects.get(name=name).port == port
+    actions.create_source("c", kind="syslog_udp", actor=viewers.member)
+    assert models.Source.objects.get(name="c").port == 6514
+    answer = client.post("/api/lake/source/", {"name": "d", "kind": "syslog_tls"}, content_type="application/json")
+    assert answer.status_code == 409
+    assert "All ports" in answer.json()["title"]
+    assert 'name="port"' in client.get("/lake/source/add/?kind=syslog_tls").content.decode(), "by hand it can still be chosen"

@@ -63,6 +63,8 @@ def ensure_source(name: str, *, actor: Viewer, kind: str = Kind.UPLOAD, **fields
 def _made(name: str, *, actor: Viewer, kind: str = Kind.HTTP, **fields: Any) -> models.Source:
     secret = _secret(fields)
     row = models.Source(name=name, kind=kind, **owner(actor), **_known(fields))
+    if row.kind in SYSLOG and row.port is None:
+        row.port = queries.next_port(row.kind)
     _must_fit(row, secret)
     _must_know(row.template, actor)
     row.sealed = secrets.seal(secret or "")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame.sheets import SheetForm
+from lianfang.kernel.errors import Fault
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.lake import models, queries
 from lianfang.rooms.lake.types import Kind
@@ -46,6 +48,9 @@ class SourceForm(SheetForm):
                 del self.fields[name]
         if "template" in self.fields:
             self._choose_template()
+        if "port" in self.fields and self.instance._state.adding and not self.initial.get("port"):
+            with suppress(Fault):
+                self.initial["port"] = queries.next_port(kind)
         if "header" in self.fields:
             self.fields["header"].widget = forms.Textarea(attrs={"rows": 2, "class": "form-control mono", "spellcheck": "false", "aria-describedby": "id_header_help"})
         if "secret" in self.fields and "user" in self.fields:
