@@ -41,8 +41,8 @@ LOOKED_AT = 40
 FIELDS_KEPT = 3000
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 WORDS_BYTES = 8 << 20
-CACHE_BYTES = 64 << 20
-"""Half of what the engine takes by itself: here decoding, mapping and storing need memory beside it."""
+CACHE_BYTES = 48 << 20
+"""Much less than the engine takes by itself: here decoding, mapping and storing need memory beside it."""
 
 
 class Watchman:

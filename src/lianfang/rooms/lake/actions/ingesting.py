@@ -121,11 +121,11 @@ def ingest(stop: threading.Event, *, part: Part = ALONE) -> None:
 
 
 def _be_lean() -> None:
-    """Give memory back: two arenas for all threads instead of eight per core (glibc), Arrow from the same heap, the database read and not mapped."""
+    """Give memory back: one arena for all threads instead of eight per core (glibc), Arrow from the same heap, the database read and not mapped."""
     pa.set_memory_pool(pa.system_memory_pool())
     connection_created.connect(_unmapped)
     with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").mallopt(-8, 2)  # M_ARENA_MAX
+        ctypes.CDLL("libc.so.6").mallopt(-8, 1)  # M_ARENA_MAX
 
 
 def _unmapped(connection: BaseDatabaseWrapper, **_kwargs: Any) -> None:

@@ -64,7 +64,7 @@ class Storer:
         """Store segments together, in one commit per table."""
         tables = self._tables(prepared)
         reached = _reached(prepared)
-        versions = {name: self.store.append(name, rows, transactions=reached) for name, rows in tables.items()}
+        versions = {name: self.store.append(name, tables.pop(name), transactions=reached) for name in list(tables)}
         for one in prepared:
             for batch, hits in one.batches:
                 for name, found in hits.items():
@@ -80,15 +80,15 @@ class Storer:
         self._removed.append(segment.name)
 
     def _tables(self, prepared: Sequence[Prepared]) -> dict[str, pa.Table]:
-        """Rows by table, without those that a crash left stored already."""
+        """Rows by table, without those that a crash left stored already. They are taken out of ``prepared``, so that they lie in memory once."""
         parts: dict[str, list[pa.Table]] = defaultdict(list)
         for one in prepared:
             again = self.may_be_stored(one.segment)
             stored = self._stored_of(one.segment, EVENT_TABLES, shape.EVENTS) if again else frozenset()
             kept = self._stored_of(one.segment, (REJECT_TABLE,), shape.REJECTS) if again else frozenset()
             there = stored | {name.removesuffix(HELD_MARK) for name in kept if name.endswith(HELD_MARK)}  # held back the first time: not an event the second
-            for rows, names in one.events:
-                for name, chosen in _split(rows, names):
+            while one.events:
+                for name, chosen in _split(*one.events.pop(0)):
                     parts[name].append(_without(chosen, there))
             if one.rejects:
                 parts[REJECT_TABLE].append(_without(_rejects(one.rejects), kept | {f"{name}{HELD_MARK}" for name in stored}))
