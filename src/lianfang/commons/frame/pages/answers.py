@@ -9,12 +9,12 @@ import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlencode
 
 import orjson
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, HttpResponseRedirect
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseNotModified, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django.utils.translation import get_language
 
@@ -46,6 +46,11 @@ def unchanged(request: HttpRequest, *tag: Any) -> HttpResponse | None:
         answer["ETag"] = etag
         return answer
     return None
+
+
+def download(file: IO[bytes], name: str, kind: str, headers: Mapping[str, str] | None = None) -> FileResponse:
+    """A file to be saved under ``name``; it is closed when it was sent. ``kind``: its media type."""
+    return FileResponse(file, as_attachment=True, filename=name, content_type=kind, headers=dict(headers or {}))
 
 
 def asked_after(request: HttpRequest) -> datetime:

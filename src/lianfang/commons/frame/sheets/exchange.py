@@ -99,4 +99,4 @@ def as_xlsx(question: Question, name: str) -> FileResponse:
                 sheet.write_number(number, place, value)
     book.close()
     draft.seek(0)
-    return FileResponse(draft, as_attachment=True, filename=name, content_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
+    return pages.download(draft, name, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
