@@ -40,8 +40,9 @@ log = logging.getLogger(__name__)
 
 PACE = 0.4
 """Seconds between two commits while little comes in: a commit costs the same for one event as for ten thousand."""
-FLUSH_BYTES = 8 << 20
-"""Of a flood so much is stored at once: a file of fifty columns costs milliseconds however few rows it has."""
+FLUSH_BYTES = 4 << 20
+FLOOD = 4
+"""Where so many commits wait, two are made one: a file of fifty columns costs milliseconds however few rows it has, but what waits for nothing is seen sooner."""
 IN_MEMORY = 2
 """Commits in memory at once: one that is prepared and one that is stored."""
 MEMO_BYTES = 32 << 20
@@ -241,9 +242,11 @@ class Line:
         self._recover()
         done: list[Prepared] = []
         try:
-            for segment in self._next():
+            waiting = self._next()
+            enough = FLUSH_BYTES * (2 if sum(segment.size for segment in waiting) >= FLOOD * FLUSH_BYTES else 1)
+            for segment in waiting:
                 done.append(self._prepared(segment))
-                if sum(one.segment.size for one in done) >= FLUSH_BYTES:
+                if sum(one.segment.size for one in done) >= enough:
                     break
         except BaseException:
             self.done(done)
