@@ -2,7 +2,7 @@
 
 A fresh node in a temporary folder with all SigmaHQ rules, real processes (web, ingest, worker), 201,000 real Windows
 events sent twice over HTTP: the first pass meets every value for the first time. What is sent must be found, each event
-once. Then at half the measured rate one marked event every half second: when does it stand in the search with its rule,
+once. Then at half the rate of the slower pass one marked event every half second: when does it stand in the search with its rule,
 when in the list of alerts? Beside the rate by the clock stands the rate per CPU second of web and ingest together.
 """
 

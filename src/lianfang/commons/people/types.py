@@ -185,7 +185,7 @@ FUNCTIONS = (
         name=gettext_noop("Administrator"),
         about=gettext_noop("Sets up the node: organisations, people, sources, rules."),
         permissions=("*",),
-        landing="people:organisation_list",
+        landing="respond:overview",
         clearance=DataLevel.L3,
     ),
     Function(
