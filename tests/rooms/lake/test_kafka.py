@@ -32,7 +32,8 @@ class Cluster:
         from confluent_kafka.admin import AdminClient, NewTopic
 
         if not self.mock:
-            (done,) = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0}).create_topics([NewTopic(topic, partitions, 1)], request_timeout=60).values()
+            admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})  # kept: what is asked of a client that is gone is given up
+            (done,) = admin.create_topics([NewTopic(topic, partitions, 1)], request_timeout=60).values()
             done.result(60)
         wait_for(lambda: len(self._producer.list_topics(topic, timeout=10).topics[topic].partitions) == partitions, BROKER)
 

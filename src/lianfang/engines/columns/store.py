@@ -43,6 +43,8 @@ SETTINGS: dict[str, str | None] = {
     "delta.setTransactionRetentionDuration": "interval 3650 days",
 }
 """Statistics only for what prunes (the log stays small); positions of origins are kept for ever."""
+RETRIES = 60
+"""How often joined files are offered again while others append: what was joined is not thrown away for a race that was lost."""
 COPIES = 8 << 30
 SECOND = 1.0
 LOOK = 60.0
@@ -105,7 +107,7 @@ class EventStore:
         if opened is None:
             return 0
         delta = self._delta(name)  # its own view of the table: the appending one stays usable
-        done = delta.optimize.compact(target_size=target, writer_properties=_properties(_arrow_schema(delta)), max_concurrent_tasks=1)
+        done = delta.optimize.compact(target_size=target, writer_properties=_properties(_arrow_schema(delta)), max_concurrent_tasks=1, commit_properties=CommitProperties(max_commit_retries=RETRIES))
         opened.refresh()
         return int(done["numFilesRemoved"])
 

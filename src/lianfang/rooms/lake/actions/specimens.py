@@ -43,7 +43,7 @@ Writer = Callable[[datetime, str], str]
 def specimen(row: models.Source, by: str) -> bytes:
     """The record, in the source's own character set."""
     now = clock.now().astimezone(ZoneInfo(row.zone or models.default_zone()))
-    text = _of_template(row, now) or _of_codec(row, now, by)
+    text = _of_template(row, now - timedelta(seconds=1)) or _of_codec(row, now, by)  # samples keep their fractions of a second: none may lie ahead
     return text.encode(row.encoding, "replace")
 
 
