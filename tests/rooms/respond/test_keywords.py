@@ -19,6 +19,8 @@ from lianfang.rooms.detect import actions as detect
 from lianfang.rooms.detect import models as detect_models
 from lianfang.rooms.detect.queries import monitors
 from lianfang.rooms.lake import actions as lake
+from lianfang.rooms.lake import models as lake_models
+from lianfang.rooms.lake.actions import preparing
 from lianfang.rooms.respond import models
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -203,6 +205,18 @@ def test_a_missing_sign_of_life_is_an_alarm_within_the_calendar_alone(script, th
     alert.refresh_from_db()
     assert alert.recovered is not None
     assert "all is well" in words(page.get(reverse("detect:monitor_list")))
+
+
+def test_signs_of_life_of_two_systems_in_one_large_batch_both_count(script, three, monkeypatch):
+    """A large batch is worked on in slices: what one of them heard is not forgotten over the next."""
+    monkeypatch.setattr(preparing, "SLICE", 1)
+    lake_models.Source.objects.update(codec="syslog")
+    gateway = make(three.users.member, name="Heart of the order gateway", keywords="", beats=BEAT, silence="60")
+    market = make(three.users.member, name="Heart of the market data", keywords="", beats="pulse ok", silence="60")
+    script(BEAT, "pulse ok", "nothing of both")
+    for monitor in (gateway, market):
+        monitor.refresh_from_db()
+        assert monitor.alive is not None, monitor.name
 
 
 def test_what_makes_no_sense_is_said_beside_its_field(script, three):

@@ -129,6 +129,7 @@ class Words:
         self.digest = ""
         self.by_source: dict[str, dict[str, Word]] = {}
         self._alive: dict[str, dict[UUID, datetime]] = {}
+        """By batch; its slices add to each other."""
 
     def read(self) -> None:
         """As the tables say now."""
@@ -147,7 +148,7 @@ class Words:
         words = self.by_source.get(batch.source)
         if not words:
             return hits
-        hosts, received, alive = batch.columns.get("host"), batch.columns.get("received"), dict[UUID, datetime]()
+        hosts, received = batch.columns.get("host"), batch.columns.get("received")
         for row, uids in self.engine.rows(batch.rows, OWN_LOGS):
             for uid in uids:
                 word = words.get(uid)
@@ -156,9 +157,8 @@ class Words:
                 if word.part != wording.ALIVE:
                     hits[row] = (*hits.get(row, ()), uid)
                 else:
+                    alive = self._alive.setdefault(batch.ref, {})
                     alive[word.monitor] = max(received[row] if received else clock.now(), alive.get(word.monitor, EARLIEST))
-        if alive:
-            self._alive[batch.ref] = alive
         return hits
 
     def conclude(self, batch: Batch, hits: Mapping[int, Sequence[str]]) -> Mapping[int, Sequence[str]]:
