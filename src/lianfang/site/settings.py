@@ -75,7 +75,7 @@ _smtp = urlsplit(os.environ.get("LIANFANG_SMTP", ""))
 EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend" if _smtp.hostname else "django.core.mail.backends.dummy.EmailBackend"
 EMAIL_HOST, EMAIL_PORT, EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _smtp.hostname or "", _smtp.port or {"smtps": 465, "smtp+tls": 587}.get(_smtp.scheme, 25), unquote(_smtp.username or ""), unquote(_smtp.password or "")
 EMAIL_USE_SSL, EMAIL_USE_TLS, EMAIL_TIMEOUT = _smtp.scheme == "smtps", _smtp.scheme == "smtp+tls", 15
-DEFAULT_FROM_EMAIL = os.environ.get("LIANFANG_MAIL_FROM", f"lianfang@{socket.getfqdn()}")
+DEFAULT_FROM_EMAIL = os.environ.get("LIANFANG_MAIL_FROM", f"lianfang@{socket.gethostname()}")
 DATABASES = {"default": _database(os.environ.get("LIANFANG_DATABASE", "sqlite:///"))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -19,12 +19,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
 from lianfang.engines.connect import flows
-from lianfang.engines.connect.limits import Limits, Unreadable
+from lianfang.engines.connect.limits import Limits, Readable, Unreadable
 from lianfang.kernel.errors import Missing
 
 MEMORY = 3 << 30
@@ -49,12 +49,6 @@ INSTALL = "apt-get install tshark"
 
 class NoReader(Missing):
     """No program that reads captures is installed; nothing was read."""
-
-
-class Readable(Protocol):
-    """What a capture is read from."""
-
-    def read(self, size: int = -1, /) -> bytes: ...
 
 
 def looks_like(head: bytes) -> bool:

@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+
+from lianfang.engines.connect.limits import Readable
 
 CHUNK = 1 << 16
 HEADER = 4096
@@ -30,12 +31,6 @@ MOST_STOPS = 3
 """Chunks of one file at which the parser may have to be stopped before the file is given up."""
 
 _CHILD = Path(__file__).with_name("evtx_child.py")
-
-
-class Readable(Protocol):
-    """What chunks are read from."""
-
-    def read(self, size: int = -1, /) -> bytes: ...
 
 
 class Stopped(Exception):

@@ -20,12 +20,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import zstandard
 
 from lianfang.engines.connect import captures, delimited, eventlog, joining, mails, scan, scans
-from lianfang.engines.connect.limits import Limits, Reject, Unreadable, too_large
+from lianfang.engines.connect.limits import Limits, Readable, Reject, Unreadable, too_large
 from lianfang.kernel.errors import Missing
 
 _CHUNK = 1 << 18
@@ -38,12 +38,6 @@ _BAD_PACKING = (OSError, EOFError, zlib.error, zstandard.ZstdError, zipfile.BadZ
 
 class _Enough(Unreadable):
     """The whole file is left alone from here: what is left of it is not looked at."""
-
-
-class Readable(Protocol):
-    """What frames are read from."""
-
-    def read(self, size: int = -1, /) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,15 @@
-"""How much of a stranger's input we accept, and what we say when it is more."""
+"""A stranger's input: what it is read from, how much of it we accept, and what we say when it is more."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
+
+
+class Readable(Protocol):
+    """What bytes are read from."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)

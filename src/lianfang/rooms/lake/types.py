@@ -290,8 +290,9 @@ class Batch:
 
     ``organisation`` is the id of the source's owner. ``rows`` are flat native fields, ``raws`` the original bytes, ``logsources`` the (product, category, service) of each
     row, ``columns`` the stored columns by name (``rules`` not yet). ``ref`` names the batch for good: a replay after a
-    crash brings the same ref again, so that ``conclude`` can tell it has seen it. ``examine`` sees all rows; ``conclude``
-    gets the rows that were hit, under the same numbers (mappings instead of sequences), so that the rest can be let go.
+    crash brings the same ref again, so that ``conclude`` can tell it has seen it. ``examine`` sees all rows, of a large
+    batch one slice after the other (each under the batch's ``ref``, its rows numbered from 0); ``conclude`` gets, once, the
+    rows of all slices that were hit, by their numbers in the whole batch (mappings instead of sequences).
     """
 
     ref: str
