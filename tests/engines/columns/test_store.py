@@ -1,6 +1,7 @@
 """The event store keeps what it acknowledged, once, and readers never notice the writer."""
 
 import doctest
+import itertools
 import multiprocessing
 import os
 import random
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from deltalake.exceptions import CommitFailedError
+from deltalake.table import TableOptimizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -156,6 +159,24 @@ def test_a_reader_sees_the_next_commit_of_another_process_at_once(store):
         assert reader.rows("SELECT count(*) AS n FROM stored", bounds=Bounds(("iam",))) == [{"n": step + 1}]
         store.compact("iam")
         assert reader.rows("SELECT count(*) AS n FROM stored", bounds=Bounds(("iam",))) == [{"n": step + 1}]
+
+
+def test_files_are_joined_anew_when_the_race_to_commit_them_was_lost(store, monkeypatch):
+    for step in range(4):
+        store.append("iam", events(step, 1), transactions={})
+    lost, compact = iter([True, True, False]), TableOptimizer.compact
+
+    def race(optimizer, **options):
+        if next(lost):
+            raise CommitFailedError("Failed to commit transaction: 15")
+        return compact(optimizer, **options)
+
+    monkeypatch.setattr(TableOptimizer, "compact", race)
+    assert store.compact("iam") == 4
+    lost = itertools.repeat(True)
+    with pytest.raises(CommitFailedError):
+        store.compact("iam")
+    assert Query(store).rows("SELECT count(*) AS n FROM stored", bounds=Bounds(("iam",))) == [{"n": 4}]
 
 
 def test_one_event_opens_few_files(spread):

@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import BloomFilterProperties, ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from lianfang.engines.columns.bucket import Bucket, Copies
 from lianfang.kernel.errors import Invalid, Missing
@@ -43,8 +43,8 @@ SETTINGS: dict[str, str | None] = {
     "delta.setTransactionRetentionDuration": "interval 3650 days",
 }
 """Statistics only for what prunes (the log stays small); positions of origins are kept for ever."""
-RETRIES = 60
-"""How often joined files are offered again while others append: what was joined is not thrown away for a race that was lost."""
+TRIES = 4
+"""How often files are joined anew when others committed first each of the fifteen times that the joined ones were offered."""
 COPIES = 8 << 30
 SECOND = 1.0
 LOOK = 60.0
@@ -106,8 +106,14 @@ class EventStore:
         opened = self._existing(name)
         if opened is None:
             return 0
-        delta = self._delta(name)  # its own view of the table: the appending one stays usable
-        done = delta.optimize.compact(target_size=target, writer_properties=_properties(_arrow_schema(delta)), max_concurrent_tasks=1, commit_properties=CommitProperties(max_commit_retries=RETRIES))
+        for left in reversed(range(TRIES)):
+            delta = self._delta(name)  # its own view of the table: the appending one stays usable
+            try:
+                done = delta.optimize.compact(target_size=target, writer_properties=_properties(_arrow_schema(delta)), max_concurrent_tasks=1)
+                break
+            except CommitFailedError:
+                if not left:
+                    raise
         opened.refresh()
         return int(done["numFilesRemoved"])
 
