@@ -14,7 +14,7 @@ from tests.rooms.lake.conftest import doors, dying, sysmon
 from lianfang.kernel.errors import Conflict, Invalid
 from lianfang.rooms.lake import actions, models
 from lianfang.rooms.lake.actions import asking, pulling, receiving
-from lianfang.rooms.lake.adapters import poll
+from lianfang.rooms.lake.adapters import poll, reaching
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -246,13 +246,13 @@ def test_the_address_that_was_checked_is_the_one_that_is_asked(api, monkeypatch)
     """A name that leads to a public address when it is checked and to this machine a moment later (DNS rebinding) gains nothing."""
     monkeypatch.delenv("LIANFANG_POLL_NETWORKS")
     answers = iter(["192.0.2.1", "127.0.0.1"])
-    real = poll.socket.getaddrinfo
+    real = reaching.socket.getaddrinfo
 
     def getaddrinfo(host, port, *args, **more):
         return real(next(answers) if host == "rebind.example" else host, port, *args, **more)
 
-    monkeypatch.setattr(poll.socket, "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr(poll, "_allowed", lambda address: str(address) == "192.0.2.1")
+    monkeypatch.setattr(reaching.socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(reaching, "allowed", lambda address: str(address) == "192.0.2.1")
     monkeypatch.setattr(poll, "PATIENCE", 0.3)
     with pytest.raises(Conflict, match="does not answer"):
         one_page(api.url.replace("127.0.0.1", "rebind.example"))

@@ -10,11 +10,12 @@ from lianfang.rooms.lake import actions
 @every(seconds=3600)
 @job(name="lake.forget_receipts", attempts=3)
 def forget_receipts() -> None:
-    """Receipts live thirty days, samples that somebody looked at one, notices thirty, who touched what a year."""
+    """Receipts live thirty days, samples that somebody looked at one, notices thirty, who touched what a year, what was never sent 25 days."""
     actions.forget_receipts()
     actions.forget_trials()
     actions.forget_notices()
     actions.forget_touches()
+    actions.forget_reports()
 
 
 @every(seconds=60)
@@ -34,3 +35,9 @@ def read_upload(folder: str, source: str, *, run: Run) -> None:
 def grade(run_id: str, *, run: Run) -> None:
     """A data set is looked at, column by column."""
     actions.grade(run_id, progress=run.progress)
+
+
+@job(name="lake.report", attempts=14)
+def report(report_id: str, *, run: Run) -> None:
+    """A report goes to its destination, piece by piece; about four hours of trying before a person is asked."""
+    actions.send_report(report_id, last=run.job.attempts >= 14, progress=run.progress)

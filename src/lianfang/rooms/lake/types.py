@@ -202,6 +202,42 @@ class Touched(TextChoices):
     EXPORT = "export", _("took away")
 
 
+class Reported(TextChoices):
+    """What can be reported to another node."""
+
+    EVENTS = "events", _("events")
+    CAPTURE = "capture", _("capture")
+    INDICATORS = "indicators", _("indicators")
+
+
+class Sending(TextChoices):
+    """Where a report stands."""
+
+    WAITING = "waiting", pgettext_lazy("report", "waiting")
+    RUNNING = "running", pgettext_lazy("report", "being sent")
+    DONE = "done", pgettext_lazy("report", "sent")
+    FAILED = "failed", pgettext_lazy("report", "failed")
+    STOPPED = "stopped", pgettext_lazy("report", "stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One request's worth of a report: its bytes, and how many rows it holds."""
+
+    content: bytes
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A destination as it is offered: what names it, and its name."""
+
+    id: str
+    name: str
+    tlp: str
+    level: int
+
+
 class Outcome(TextChoices):
     """What became of it."""
 

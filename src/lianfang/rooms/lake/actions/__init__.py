@@ -19,6 +19,7 @@ __getattr__, __all__ = lazy.door(
         "protection": "ask_export decide_export forget_touches note_taken note_waiting release set_measures touch",
         "receiving": "door receive",
         "rejects": "replay_rejects",
+        "reporting": "change_destination create_destination forget_reports remove_destination report report_capture report_events resume_report send_report stop_report try_destination",
         "sampling": "erase_sample feed_sample shifted",
         "sharing": "share_capture",
         "trying": "try_source",

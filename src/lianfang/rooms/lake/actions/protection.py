@@ -5,7 +5,6 @@ In: what a person set, asked for, or read. Out: measures in force, requests deci
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -59,12 +58,12 @@ def _number(values: Mapping[str, Any], name: str, least: int, most: int) -> int:
 
 
 @transaction.atomic
-def ask_export(kind: str, asked: str, *, form: str, level: int, rows: int, reason: str, actor: Viewer) -> models.ExportRequest:
-    """Put a request before a second person."""
+def ask_export(kind: str, asked: str, *, form: str, level: int, rows: int, reason: str, towards: str = "", actor: Viewer) -> models.ExportRequest:
+    """Put a request before a second person. ``towards``: the destination of what is to be reported."""
     actor.must("lake.event.export")
     if len(reason.strip()) < 4:
         raise Invalid("A request needs a reason", why="Whoever decides has nothing else to go by.", todo="Write a sentence.", details={"reason": ["missing"]})
-    row = models.ExportRequest.objects.create(kind=kind, asked=asked[:20_000], form=form, level=level, rows=rows, reason=reason.strip()[:300], by=actor.name, person=str(actor.id), **whose(actor))
+    row = models.ExportRequest.objects.create(kind=kind, asked=asked[:20_000], form=form, level=level, rows=rows, reason=reason.strip()[:300], towards=towards[:36], by=actor.name, person=str(actor.id), **whose(actor))
     ledger.record("lake.export_asked", row.ref, actor=actor, label=row.asked[:200], detail={"level": level, "rows": rows, "reason": row.reason}, territory=row.territory, industry=row.industry)
     return row
 
@@ -90,12 +89,12 @@ def decide_export(row: models.ExportRequest, *, approved: bool, why: str, actor:
 
 
 @transaction.atomic
-def note_taken(row: models.ExportRequest, file: bytes, *, rows: int, actor: Viewer) -> None:
-    """An approved request was taken away: how often, and the digest of the file, so that a file that turns up can be told."""
+def note_taken(row: models.ExportRequest, digest: str, *, rows: int, actor: Viewer) -> None:
+    """An approved request was taken away: how often, and the SHA-256 of the file, so that one that turns up can be told."""
     row = models.ExportRequest.objects.select_for_update().get(pk=row.pk)
     row.taken += 1
     row.save(update_fields=["taken"])
-    ledger.record("lake.export_taken", row.ref, actor=actor, label=row.asked[:200], detail={"rows": rows, "sha256": hashlib.sha256(file).hexdigest(), "time": row.taken}, territory=row.territory, industry=row.industry)
+    ledger.record("lake.export_taken", row.ref, actor=actor, label=row.asked[:200], detail={"rows": rows, "sha256": digest, "time": row.taken}, territory=row.territory, industry=row.industry)
 
 
 # ---- during: every answer is counted before it is given --------------------------------------------------------------

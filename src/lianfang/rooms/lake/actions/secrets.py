@@ -1,4 +1,4 @@
-"""Passwords and tokens of sources at rest: the database holds them sealed under the node's key, which lies outside it.
+"""Passwords and tokens of sources and destinations at rest: the database holds them sealed under the node's key, which lies outside it.
 
 In: what a person typed. Out: what the database keeps, and the secret again for whoever reads from the other side.
 """
@@ -12,20 +12,21 @@ from lianfang.kernel.errors import Conflict, Fault, Missing
 from lianfang.rooms.lake import models
 
 PURPOSE = "lianfang source secret"
+REPORTING = "lianfang destination secret"
 LONGEST = 1000
 
 
-def seal(secret: str) -> str:
+def seal(secret: str, *, purpose: str = PURPOSE) -> str:
     """What the database keeps; "" for none. The key is made when first needed; a lost one is not replaced unseen: raises ``Conflict``."""
-    return _key().seal(secret, purpose=PURPOSE) if secret else ""
+    return _key().seal(secret, purpose=purpose) if secret else ""
 
 
-def unseal(row: models.Source) -> str:
-    """The secret of a source, "" when it has none. Raises ``Conflict`` when the node's key does not open it."""
+def unseal(row: models.Source | models.Destination) -> str:
+    """The secret of a source or destination, "" when it has none. Raises ``Conflict`` when the node's key does not open it."""
     if not row.sealed:
         return ""
     try:
-        return people.sealing_key().open(row.sealed, purpose=PURPOSE)
+        return people.sealing_key().open(row.sealed, purpose=REPORTING if isinstance(row, models.Destination) else PURPOSE)
     except Fault as fault:
         raise _locked() from fault
 
@@ -39,11 +40,11 @@ def _key() -> SealingKey:
     try:
         return people.sealing_key()
     except Missing as error:
-        if models.Source.objects.exclude(sealed="").exists() or models.Pseudonym.objects.exists():
+        if models.Source.objects.exclude(sealed="").exists() or models.Destination.objects.exclude(sealed="").exists() or models.Pseudonym.objects.exists():
             raise _locked() from error
     people_actions.seal("")  # makes the node's key, unless second factors say that one was lost
     return people.sealing_key()
 
 
 def _locked() -> Conflict:
-    return Conflict("The secret of this log source cannot be read on this node", why="It is sealed under a key that is not the one in keys/sealing.key.", todo="Restore that file from a backup, or type the secret again.")
+    return Conflict("This secret cannot be read on this node", why="It is sealed under a key that is not the one in keys/sealing.key.", todo="Restore that file from a backup, or type the secret again.")

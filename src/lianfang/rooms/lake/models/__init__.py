@@ -5,9 +5,10 @@ from lianfang.rooms.lake.models.grading import EVENTS, Grade, GradingRun, Review
 from lianfang.rooms.lake.models.mappings import Mapping, MappingVersion, Trial
 from lianfang.rooms.lake.models.masking import LISTS, MaskEdition, MaskRule, Pseudonym
 from lianfang.rooms.lake.models.protection import ExportRequest, Measure, Touch
+from lianfang.rooms.lake.models.reports import Destination, Report, ReportPart
 from lianfang.rooms.lake.models.sources import NAME, Chore, Concluded, Position, Reading, Receipt, Replay, Source, WatchedFile, default_zone, valid_zone
 
 __all__ = [
-    "EVENTS", "LISTS", "NAME", "Chore", "Concluded", "Course", "Drift", "ExportRequest", "Grade", "GradingRun", "Heard", "Mapping", "MappingVersion", "MaskEdition", "MaskRule", "Measure", "Notice",
-    "Position", "Pseudonym", "Reading", "Receipt", "Replay", "Review", "Source", "Touch", "Trial", "Usual", "WatchedFile", "default_zone", "valid_zone",
+    "EVENTS", "LISTS", "NAME", "Chore", "Concluded", "Course", "Destination", "Drift", "ExportRequest", "Grade", "GradingRun", "Heard", "Mapping", "MappingVersion", "MaskEdition", "MaskRule", "Measure", "Notice",
+    "Position", "Pseudonym", "Reading", "Receipt", "Replay", "Report", "ReportPart", "Review", "Source", "Touch", "Trial", "Usual", "WatchedFile", "default_zone", "valid_zone",
 ]  # fmt: skip

@@ -41,9 +41,10 @@ class Measure(Scoped):
 class ExportRequest(Scoped):
     """Somebody wants to take data of a protected level away: what, why, who decided, for how long, how often it was taken."""
 
-    kind = models.CharField(_("kind"), max_length=6, choices=[("search", _("search")), ("sql", "SQL")])
+    kind = models.CharField(_("kind"), max_length=6, choices=[("search", _("search")), ("sql", "SQL"), ("report", _("report"))])
     asked = models.TextField(_("question"))
     form = models.CharField(_("form"), max_length=8, default="csv")
+    towards = models.CharField(max_length=36, default="", editable=False)
     level = models.PositiveSmallIntegerField(_("level"), choices=LEVELS)
     rows = models.IntegerField(_("rows"), default=0)
     reason = models.CharField(_("reason"), max_length=300)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from datetime import UTC, date, timedelta
 from typing import Any
@@ -28,7 +29,7 @@ from lianfang.rooms.lake.pages.asking import Asked as Question
 from lianfang.rooms.lake.pages.search import TAKEN, taken
 from lianfang.rooms.lake.pages.taking import answered, as_file
 from lianfang.rooms.lake.queries.retention import retention
-from lianfang.rooms.lake.types import EVENT_TABLES, Asked, Outcome, Touched
+from lianfang.rooms.lake.types import EVENT_TABLES, Asked, Outcome, Reported, Touched
 
 STATES = {Asked.WAITING: "warn", Asked.APPROVED: "good", Asked.REFUSED: "quiet"}
 OUTCOMES = {Outcome.GIVEN: "quiet", Outcome.MASKED: "busy", Outcome.WAITS: "warn", Outcome.STOPPED: "bad"}
@@ -100,12 +101,12 @@ def ask(request: HttpRequest) -> HttpResponse:
     viewer, post = request.viewer, request.POST  # type: ignore[attr-defined]
     if request.method != "POST":
         return HttpResponseRedirect(reverse("lake:exportrequest_list"))
-    kind, asked, form = post.get("kind", ""), post.get("asked", ""), post.get("form", "csv")
+    kind, asked, form, towards = post.get("kind", ""), post.get("asked", ""), post.get("form", "csv"), post.get("towards", "")
     try:
-        _table, levels = _gathered(kind, asked, viewer)
-        row = actions.ask_export(kind, asked, form=form, level=_highest(levels), rows=sum(levels.values()), reason=post.get("reason", ""), actor=viewer)
+        levels = _going_out(asked, towards, viewer) if kind == "report" else _gathered(kind, asked, viewer)[1]
+        row = actions.ask_export(kind, asked, form=form, level=_highest(levels), rows=sum(levels.values()), reason=post.get("reason", ""), towards=towards, actor=viewer)
     except Fault as fault:
-        return show(request, "lake/export_ask.html", {"kind": kind, "asked": asked, "form": form, "reason": post.get("reason", ""), "fault": fault}, status=fault.status)
+        return show(request, "lake/export_ask.html", {"kind": kind, "asked": asked, "form": form, "towards": towards, "reason": post.get("reason", ""), "fault": fault}, status=fault.status)
     messages.success(request, gettext("Asked. A second person decides; you find it here."))
     return HttpResponseRedirect(reverse("lake:exportrequest", kwargs={"pk": row.pk}))
 
@@ -139,8 +140,13 @@ def take(request: HttpRequest, pk: Any) -> HttpResponse:
     actions.touch(Touched.EXPORT, levels, asked=row.asked, actor=viewer)
     mark = f"{row.number} · {viewer.name} · {clock.text(clock.now())}"
     answer = as_file(table.append_column("watermark", pa.array([mark] * table.num_rows, pa.string())), row.form, name=f"export-{row.number}")
-    actions.note_taken(row, answer.content, rows=table.num_rows, actor=viewer)
+    actions.note_taken(row, hashlib.sha256(answer.content).hexdigest(), rows=table.num_rows, actor=viewer)
     return answer
+
+
+def _going_out(asked: str, towards: str, viewer: Viewer) -> dict[int, int]:
+    """What would be reported there, by level."""
+    return queries.outgoing(Question(QueryDict(asked)).question(), queries.destination(towards, Reported.EVENTS, viewer=viewer), viewer=viewer).levels
 
 
 def _gathered(kind: str, asked: str, viewer: Viewer) -> tuple[pa.Table, dict[int, int]]:

@@ -23,7 +23,7 @@ from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import actions, queries
 from lianfang.rooms.lake.pages.asking import OPERATORS, SPANS, UNARY, Asked, activity_name, choosable, class_name, said, status_name, title
 from lianfang.rooms.lake.pages.taking import as_file, cell, must_wait
-from lianfang.rooms.lake.types import Histogram, Touched
+from lianfang.rooms.lake.types import Histogram, Reported, Touched
 
 FACETS = ("class_uid", "source", "host", "user", "src_ip", "rules")
 EXPORTED = 10_000
@@ -44,7 +44,7 @@ def search(request: HttpRequest) -> HttpResponse:
     bars = queries.histogram(asked.question(), viewer=viewer)
     context |= {
         "chart": chart(bars), "total": bars.total, "bar_seconds": bars.seconds, "spans": [(key, label) for key, (label, _span) in SPANS.items()], "columns": choosable(), "operators": OPERATORS.items(), "unary": UNARY,
-        "may_export": viewer.may("lake.event.export"), "any_source": bool(found.events) or bool(queries.source_names(viewer=viewer)),
+        "may_export": viewer.may("lake.event.export"), "goals": queries.destinations(Reported.EVENTS, viewer=viewer) if viewer.may("lake.event.export") else [], "any_source": bool(found.events) or bool(queries.source_names(viewer=viewer)),
     }  # fmt: skip
     return show(request, "lake/search.html", context)
 

@@ -12,13 +12,14 @@ from lianfang.commons.frame.language import either
 from lianfang.commons.frame.pages import Nav, download, page, show
 from lianfang.kernel.errors import Fault
 from lianfang.rooms.lake import actions, models, queries
+from lianfang.rooms.lake.types import Reported
 
 
 @page("capture/", name="capture", permission="lake.event.export", title=_("Share a capture"), nav=Nav("governance", _("Share a capture"), order=22, icon="share"))
 def capture(request: HttpRequest) -> HttpResponseBase:
     """The form; the answer to it is the copy."""
     viewer = request.viewer  # type: ignore[attr-defined]
-    context: dict[str, Any] = {"rules": [(name, str(row) if isinstance(row, models.MaskRule) else either(row.get("zh", ""), name.replace("-", " "))) for name, row in queries.address_rules(viewer=viewer)], "chosen": request.POST.get("rule", "")}
+    context: dict[str, Any] = {"rules": [(name, str(row) if isinstance(row, models.MaskRule) else either(row.get("zh", ""), name.replace("-", " "))) for name, row in queries.address_rules(viewer=viewer)], "chosen": request.POST.get("rule", ""), "goals": queries.destinations(Reported.CAPTURE, viewer=viewer)}
     if request.method == "POST":
         try:
             made = actions.share_capture(request.FILES.get("file"), request.POST.get("rule", ""), actor=viewer)  # type: ignore[arg-type]

@@ -33,15 +33,16 @@ from lianfang.rooms.lake.queries.places import raced
 from lianfang.rooms.lake.queries.ports import next_port
 from lianfang.rooms.lake.queries.protection import approving, levels_of, measures, readers
 from lianfang.rooms.lake.queries.rejects import reject_groups, reject_ref, rejects, whole_rejects
+from lianfang.rooms.lake.queries.reporting import Outgoing, destination, destinations, outgoing
 from lianfang.rooms.lake.queries.rereading import WHOLE, reread
 from lianfang.rooms.lake.queries.scope import masked, veil
 from lianfang.rooms.lake.queries.searching import LISTED, OPERATORS, event, events, histogram, search, sql, sql_level, sql_table, top
 from lianfang.rooms.lake.queries.shielding import MARK as SEALED
 
 __all__ = [
-    "CAPTURES", "LISTED", "OPERATORS", "OWN", "SEALED", "WHOLE", "address_rule", "address_rules", "approving", "belongs", "capture_reader", "catalogue", "certificate", "compiled", "coverage", "devices", "drifts", "event", "events", "fingerprints",
+    "CAPTURES", "LISTED", "OPERATORS", "OWN", "SEALED", "WHOLE", "Outgoing", "address_rule", "address_rules", "approving", "belongs", "capture_reader", "catalogue", "certificate", "compiled", "coverage", "destination", "destinations", "devices", "drifts", "event", "events", "fingerprints",
     "freshness", "gauges", "has_sample", "held", "histogram", "knows_template", "lag", "last_hour", "layers", "left", "left_counts", "levels_of", "mapping_text",
-    "masked", "may_read_samples", "measured", "measures", "next_port", "overview", "owner_choices", "owners", "preview", "raced", "rate_now", "readers", "reject_groups", "reject_ref", "rejects", "reread", "search", "seen",
+    "masked", "may_read_samples", "measured", "measures", "next_port", "outgoing", "overview", "owner_choices", "owners", "preview", "raced", "rate_now", "readers", "reject_groups", "reject_ref", "rejects", "reread", "search", "seen",
     "seen_hours", "shipped", "source_choices", "source_names", "sql", "sql_level", "sql_on", "sql_table", "still_there", "suggestions", "table_story", "template_choices", "top",
     "tried", "veil", "way_in", "ways_in", "whole_rejects", "zones",
 ]  # fmt: skip

@@ -49,15 +49,16 @@ OPERATORS = {
 }
 
 
-def search(question: Question, *, viewer: Viewer) -> Found:
-    """A page of events in the viewer's scope, newest first."""
+def search(question: Question, *, viewer: Viewer, whole: bool = False) -> Found:
+    """A page of events in the viewer's scope, newest first; ``whole``: with every column and the raw log uncut."""
     viewer.must("lake.event.view")
     limit = max(1, min(question.limit, LIMIT))
     where, params = _conditions(question, viewer)
     found: list[dict[str, Any]] = []
+    listed = "*" if whole else _listed(question)
     for since, until in _windows(question):
         room = limit + 1 - len(found)
-        sql = f"SELECT {_listed(question)} FROM stored WHERE {where} ORDER BY time DESC, event_id DESC LIMIT {room}"  # noqa: S608  (columns of ours, values as parameters)
+        sql = f"SELECT {listed} FROM stored WHERE {where} ORDER BY time DESC, event_id DESC LIMIT {room}"  # noqa: S608  (columns of ours, values as parameters)
         found += scope.query().rows(sql, params, bounds=Bounds(question.tables, since, until, holds=_holds(question)))
         if len(found) > limit:
             break

@@ -8,10 +8,7 @@ themselves; the address that was checked is the one that is connected to.
 
 from __future__ import annotations
 
-import ipaddress
-import os
 import re
-import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Iterator
@@ -28,6 +25,7 @@ import msgspec
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Invalid
 from lianfang.rooms.lake.adapters import Page, http, names_of
+from lianfang.rooms.lake.adapters.reaching import checked_address, is_home, origin
 from lianfang.rooms.lake.types import Login, Paging
 
 PATIENCE = 15.0
@@ -70,7 +68,7 @@ class Settings:
             raise _wrong("This is no HTTP address", "Write it like https://api.example/events.")
         if parts.username or parts.password:
             raise _wrong("User and password do not belong in the address", "Write them into their own fields; the password is sealed there.")
-        if self.secret and parts.scheme != "https" and not _is_home(parts.hostname):
+        if self.secret and parts.scheme != "https" and not is_home(parts.hostname):
             raise _wrong("A secret is not sent in clear", "Use https, or give no secret.")
         return self
 
@@ -157,7 +155,7 @@ class Poll:
 
     def _beside(self, url: str) -> str:
         """The address, if it leads to the same host in the same way."""
-        if _origin(url) != _origin(self.settings.address):
+        if origin(url) != origin(self.settings.address):
             raise Conflict("The other side leads elsewhere", why=f"It points to {url[:200]}.", todo="Make a source for that host, if it is trusted.")
         return url
 
@@ -171,7 +169,7 @@ class Poll:
         raise Conflict("The other side redirects without end", todo="Check the address.")
 
     def _once(self, url: str, position: dict[str, Any]) -> Answer:
-        target, extra, host = _checked_address(url)
+        target, extra, host = checked_address(url)
         headers = {"Host": host, **self._login()}
         if value := position.get("etag"):
             headers["If-None-Match"] = value
@@ -201,49 +199,6 @@ class Poll:
         if answer.status in (429, 503):
             raise Later(what, retry_after=min(_rest(answer.headers.get("Retry-After", "")), LONGEST_REST), why="It has enough for the moment.", todo="It is asked again when it said so.", retry=True)
         raise Conflict(what, why=answer.body[:120].decode("utf-8", "replace"), todo="Check address, parameters and login; it is tried again.", retry=True)
-
-
-# ---- the guard -------------------------------------------------------------------------------------------------
-
-
-def _checked_address(url: str) -> tuple[str, dict[str, Any], str]:
-    """The address with the checked number for the host's name, what TLS has to know of the name, and the header Host."""
-    parts = urlsplit(url)
-    name, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        found = [ipaddress.ip_address(item[4][0]) for item in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)]
-    except (OSError, ValueError) as error:
-        raise Conflict(f"There is no host {name}", why=str(error), todo="Check the address; it is tried again.", retry=True) from error
-    for address in found:
-        if not _allowed(address):
-            raise Conflict(f"{name} lies in a private network", why=f"{address} may not be asked from this node.", todo="Have LIANFANG_POLL_NETWORKS extended on the node, for example 10.0.0.0/8.")
-    number = f"[{found[0]}]" if found[0].version == 6 else str(found[0])
-    return urlunsplit(parts._replace(netloc=f"{number}:{port}")), ({"sni_hostname": name} if parts.scheme == "https" else {}), parts.netloc
-
-
-def _allowed(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Public addresses are; others where the node's settings say so."""
-    mapped = getattr(address, "ipv4_mapped", None)
-    if mapped is not None:
-        address = mapped
-    if address.is_global and not address.is_multicast:
-        return True
-    for text in os.environ.get("LIANFANG_POLL_NETWORKS", "").split(","):
-        with suppress(ValueError):
-            if address in ipaddress.ip_network(text.strip()):
-                return True
-    return False
-
-
-def _is_home(host: str) -> bool:
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 # ---- reading an answer -----------------------------------------------------------------------------------------
