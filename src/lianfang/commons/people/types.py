@@ -176,7 +176,7 @@ class Function:
     clearance: DataLevel = DataLevel.L2
 
 
-_READ_ALL = ("respond.*.view", "detect.*.view", "intel.*.view", "assets.*.view", "lake.*.view", "standards.*.view", "people.organisation.view")
+_READ_ALL = ("respond.*.view", "detect.*.view", "intel.*.view", "assets.*.view", "lake.*.view", "standards.*.view", "learning.*.view", "people.organisation.view")
 _EXPORT_ALL = tuple(pattern.replace(".view", ".export") for pattern in _READ_ALL)
 
 FUNCTIONS = (
@@ -192,7 +192,7 @@ FUNCTIONS = (
         key="duty_leader",
         name=gettext_noop("Duty leader"),
         about=gettext_noop("Answers for the watch: the situation, what is overdue, every decision on alerts and cases."),
-        permissions=("respond.*", "coordinate.*", "operate.*.view", "ledger.*.view", "people.user.view", "standards.*.approve", "lake.exportrequest.approve", *_READ_ALL, *_EXPORT_ALL),
+        permissions=("respond.*", "coordinate.*", "operate.*.view", "ledger.*.view", "people.user.view", "standards.*.approve", "learning.model.*", "lake.exportrequest.approve", *_READ_ALL, *_EXPORT_ALL),
         landing="respond:overview",
         clearance=DataLevel.L3,
     ),
@@ -214,7 +214,7 @@ FUNCTIONS = (
         key="operator",
         name=gettext_noop("Operator"),
         about=gettext_noop("Keeps the node running: sources, ingest, jobs, rule packs."),
-        permissions=("lake.*", "standards.*", "jobs.*", "operate.*", "assets.*", "detect.*", "people.key.*", "people.organisation.view"),
+        permissions=("lake.*", "standards.*", "learning.*", "jobs.*", "operate.*", "assets.*", "detect.*", "people.key.*", "people.organisation.view"),
         landing="lake:source_list",
     ),
     Function(

@@ -56,7 +56,7 @@ class Piece:
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What rows ``stored`` has: of these tables and moments ``[since, until)``. What prunes files beside: one event, one source; ``holds``: texts that the
-    rows hold. ``as_of``: the tables as they were then."""
+    rows hold. ``as_of``: the tables as they were then. ``pieces``: these files instead, of a snapshot that was taken before or of a copy; columns that they lack read as null."""
 
     tables: tuple[str, ...]
     since: datetime | None = None
@@ -65,6 +65,7 @@ class Bounds:
     source: str | None = None
     as_of: datetime | None = None
     holds: Holds = ()
+    pieces: tuple[Piece, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +252,8 @@ class Query:
 
     def _pieces(self, bounds: Bounds) -> list[Piece]:
         """The files that the question can touch, or those of their rows."""
+        if bounds.pieces is not None:
+            return list(bounds.pieces)
         found = self.store.snapshot(bounds.tables, as_of=bounds.as_of).pruned(since=bounds.since, until=bounds.until, event_id=bounds.event_id, source=bounds.source)
         if not bounds.holds:
             return [Piece(path, inside) for path, inside in found]

@@ -188,12 +188,14 @@ class EventStore:
 
     def snapshot(self, names: Iterable[str], *, as_of: datetime | None = None) -> Snapshot:
         """The tables as they are now (or were at ``as_of``), to be asked for files more than once. Raises ``Missing`` for a time that is no longer kept."""
-        parts = []
+        parts, versions = [], []
         for name in names:
             if opened := self._existing(name):
                 opened.refresh(patient=True)
-                parts.append((opened.folder, opened.listing if as_of is None else Listing(self._past(name, as_of))))
-        return Snapshot(tuple(parts))
+                version, listing = opened.now()
+                parts.append((opened.folder, listing if as_of is None else Listing(self._past(name, as_of))))
+                versions.append((name, version))
+        return Snapshot(tuple(parts), tuple(versions) if as_of is None else ())
 
     def _past(self, name: str, as_of: datetime) -> pa.Table:
         """The files of a table's version at a moment; none when it did not exist yet."""
@@ -301,10 +303,10 @@ class _Open:
         """One row per data file: path, size, rows, least and greatest values."""
         return self._now()[1]
 
-    @property
-    def listing(self) -> Listing:
-        """The same, made to be pruned."""
-        return self._now()[2]
+    def now(self) -> tuple[int, Listing]:
+        """The version, and its files made to be pruned."""
+        version, _files, listing = self._now()
+        return version, listing
 
     def _now(self) -> tuple[int, pa.Table, Listing]:
         with self._lock:
@@ -356,9 +358,10 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Tables at one version each: folder and list of files with their statistics."""
+    """Tables at one version each: folder and list of files with their statistics. ``versions``: table and version, where the tables are as they are now."""
 
     parts: tuple[tuple[Path, Listing], ...]
+    versions: tuple[tuple[str, int], ...] = ()
 
     def files(self, *, since: datetime | None = None, until: datetime | None = None, event_id: str | None = None, source: str | None = None) -> list[str]:
         """Paths of the files whose day and statistics do not rule the question out."""

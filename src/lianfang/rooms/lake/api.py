@@ -77,19 +77,13 @@ class Asked(Schema):
         """As the lake understands it."""
         until = _aware(self.until) if self.until else clock.now()
         since = _aware(self.since) if self.since else until - DAY
-        return Question(since, until, tuple(_filter(text) for text in self.filter), self.q, after=self.after, limit=self.limit)
+        return Question(since, until, tuple(Filter.of(text) for text in self.filter), self.q, after=self.after, limit=self.limit)
 
 
 def _aware(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise Invalid("A time names no time zone", why="A time without a zone has no single meaning.", todo="Add Z or an offset such as +08:00.")
     return moment
-
-
-def _filter(text: str) -> Filter:
-    column, _, rest = text.partition(":")
-    op, _, value = rest.partition(":")
-    return Filter(column, op, value)
 
 
 @router.get("/events/", summary="Search events, newest first", operation_id="lake_event_search", tags=["lake.event"])

@@ -1,4 +1,4 @@
-"""What higher rooms declare to the lake: examiners, which see every batch in memory before it is stored.
+"""What higher rooms declare to the lake: examiners, which see every batch in memory before it is stored, and holdings of events that leave with approval.
 
 In: a name and a factory, once, when the room's app is ready. Out: for the ingest process alone, the examiners built.
 
@@ -12,9 +12,14 @@ An examiner is an object with
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from lianfang.kernel.errors import Invalid
+from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake.types import Batch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Hits = Mapping[int, tuple[str, ...]]
 
@@ -28,6 +33,23 @@ class Examiner(Protocol):
 
 
 _factories: dict[str, Callable[[], Examiner]] = {}
+
+Gather = Callable[[str, Viewer], "tuple[pa.Table, dict[int, int]]"]
+"""What a request of export asks for → the rows as they may leave for this viewer, and how many of each level are in the clear."""
+_holdings: dict[str, Gather] = {}
+
+
+def holding(kind: str, gather: Gather) -> None:
+    """Declare what else can be taken away with a second person's word, beside answers of search and SQL; ``kind`` is one of ``ExportRequest.kind``."""
+    _holdings[kind] = gather
+
+
+def gatherer(kind: str) -> Gather:
+    """How rows of a kind are gathered. Raises ``Invalid``."""
+    if kind not in _holdings:
+        raise Invalid("There is no such kind of export", todo="Export from the search or the SQL page.")
+    return _holdings[kind]
+
 
 
 def examiner(name: str, factory: Callable[[], Examiner]) -> None:

@@ -354,6 +354,17 @@ class Filter:
     op: str
     value: str = ""
 
+    @classmethod
+    def of(cls, text: str) -> Filter:
+        """``column:operator:value``, as the search page writes it in its address; whether there are such a column and operator is seen when it is asked.
+
+        >>> Filter.of("host:is:pc-1:443")
+        Filter(column='host', op='is', value='pc-1:443')
+        """
+        column, _gap, rest = text.partition(":")
+        op, _gap, value = rest.partition(":")
+        return cls(column, op, value)
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -646,12 +657,29 @@ class BatchStored(Fact):
 
 @dataclass(frozen=True, slots=True)
 class PartDestroyed(Fact):
-    """A part is gone: how many events, table by table (``name=rows=fingerprint``), and the data files that held it, which the tidying removes."""
+    """A part is gone: how many events, table by table (``name=rows=fingerprint``), and the data files that held it, which the tidying removes.
+
+    ``source``, ``since``, ``until`` (RFC 3339): which part, for whoever holds a copy of it.
+    """
 
     request: str
     rows: int
     tables: list[str]
     files: list[str]
+    source: str = ""
+    since: str = ""
+    until: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GradingLearned(Fact):
+    """A look at a data set used what ``lessons`` decisions of reviewers taught."""
+
+    run: str
+    organisation: str
+    territory: str
+    industry: str
+    lessons: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ __getattr__, __all__ = lazy.door(
         "decoys": "decoy_of meet renew_token",
         "files": "ingest_path",
         "noticing": "forget_notices hear",
-        "grading": "accept_grade change_grade grade start_grading start_table",
+        "grading": "accept_grade change_grade drop_model grade start_grading start_table use_model",
         "ingesting": "Part drain ingest settle",
         "mappings": "delete_mapping save_mapping",
         "previewing": "SAMPLE_BYTES begin_source forget_trials guesses mend_source open_trial preview trial_of",

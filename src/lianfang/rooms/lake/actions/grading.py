@@ -31,6 +31,7 @@ from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.lake import models
 from lianfang.rooms.lake.actions.uploading import Sent
 from lianfang.rooms.lake.queries import grading as queries
+from lianfang.rooms.lake.types import GradingLearned
 
 SHAPES, SHAPE_LENGTH = 5, 40
 
@@ -75,7 +76,8 @@ def grade(run_id: str, *, progress: Callable[[float, str], object]) -> dict[str,
     if run.done:
         return {"columns": run.columns, "open": 0}
     viewer = replace(SYSTEM, territory=(run.territory,), industry=())
-    model = learned(viewer)
+    chosen = queries.model_in_use(run.territory)
+    model = grading.Model.of_json(chosen.content) if chosen else learned(viewer)
     columns = list(_columns(run, viewer, lambda percent: progress(percent * 0.9, run.dataset)))
     verdicts = grading.judge_table(columns, queries.classes(), model=model, age=(clock.now().date() - run.day).days if run.day else 0)
     with transaction.atomic():
@@ -83,10 +85,26 @@ def grade(run_id: str, *, progress: Callable[[float, str], object]) -> dict[str,
         run.done, run.columns, run.lessons, run.model = clock.now(), len(rows), model.lessons.total(), model.to_json()
         run.save(update_fields=["done", "columns", "lessons", "model"])
         levels = Counter(f"L{row.level}" for row in rows)
-        ledger.record("lake.graded", run.ref, actor=SYSTEM, label=run.dataset, detail={"columns": len(rows), "open": sum(row.open for row in rows), "lessons": run.lessons, **levels}, territory=run.territory, industry=run.industry)
+        ledger.record("lake.graded", run.ref, actor=SYSTEM, label=run.dataset, detail={"columns": len(rows), "open": sum(row.open for row in rows), "lessons": run.lessons, **({"model": chosen.name} if chosen else {}), **levels}, territory=run.territory, industry=run.industry)
+        if taught := learned(viewer).lessons.total():
+            jobs.publish(GradingLearned(run=str(run.pk), organisation=run.organisation, territory=run.territory, industry=run.industry, lessons=taught))
     shutil.rmtree(_folder(run), ignore_errors=True) if run.file else None
     progress(100, run.dataset)
     return {"columns": len(rows), "open": sum(row.open for row in rows)}
+
+
+def use_model(content: str, name: str, *, organisation: str, territory: str, industry: str) -> None:
+    """From now on looks of an organisation ask this model; in the caller's transaction, who records it. Raises ``Invalid`` for what is no model."""
+    try:
+        grading.Model.of_json(content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Invalid("This is no model of grading", why=str(error)[:200], todo="Choose one that the node trained.") from error
+    models.GradingModel.objects.update_or_create(organisation=organisation, defaults={"name": name[:120], "content": content, "territory": territory, "industry": industry, "since": clock.now()})
+
+
+def drop_model(organisation: str) -> None:
+    """Looks of an organisation count anew what reviewers taught; in the caller's transaction."""
+    models.GradingModel.objects.filter(organisation=organisation).delete()
 
 
 def learned(viewer: Viewer) -> grading.Model:

@@ -109,7 +109,7 @@ def do_destroy(store: EventStore, *, request: str, **said: Any) -> None:
     rows, tables = sum(number for number, _mark in found.values()), [f"{table}={number}={mark}" for table, (number, mark) in found.items()]
     with transaction.atomic():
         _told("lake.part_destroyed", part, request, rows=rows, tables=tables, files=len(gone))
-        jobs.publish(PartDestroyed(request=request, rows=rows, tables=tables, files=gone))
+        jobs.publish(PartDestroyed(request=request, rows=rows, tables=tables, files=gone, source=part.source, since=clock.text(part.since), until=clock.text(part.until)))
 
 
 def do_restore(store: EventStore, *, request: str) -> None:

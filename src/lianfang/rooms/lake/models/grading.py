@@ -45,6 +45,17 @@ class GradingRun(Scoped):
         return Ref("lake", "grading", str(self.pk))
 
 
+class GradingModel(Scoped):
+    """The model that looks of an organisation ask; at most one. ``name`` says which it is to people, ``content`` is what ``engines.grading.Model`` reads."""
+
+    name = models.CharField(max_length=120)
+    content = models.TextField()
+    since = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["organisation"], name="lake_grading_model_once"),)
+
+
 class Grade(Scoped):
     """A column, its class and level in force, and why. Until it is reviewed the proposal stands; a decision stands until it is changed."""
 

@@ -41,7 +41,7 @@ class Measure(Scoped):
 class ExportRequest(Scoped):
     """Somebody wants to take data of a protected level away: what, why, who decided, for how long, how often it was taken."""
 
-    kind = models.CharField(_("kind"), max_length=6, choices=[("search", _("search")), ("sql", "SQL"), ("report", _("report"))])
+    kind = models.CharField(_("kind"), max_length=6, choices=[("search", _("search")), ("sql", "SQL"), ("report", _("report")), ("set", _("data set"))])
     asked = models.TextField(_("question"))
     form = models.CharField(_("form"), max_length=8, default="csv")
     towards = models.CharField(max_length=36, default="", editable=False)

@@ -110,11 +110,10 @@ class Asked:
 
 
 def _filter(text: str) -> Filter:
-    column, _, rest = text.partition(":")
-    op, _, value = rest.partition(":")
-    if column not in BY_NAME or op not in OPERATORS:
+    one = Filter.of(text)
+    if one.column not in BY_NAME or one.op not in OPERATORS:
         raise Invalid("The condition cannot be read", why=f"“{text[:80]}” is not column:operator:value.", todo="Remove it from the address, or choose it on the page.")
-    return Filter(column, op, value[:500])
+    return Filter(one.column, one.op, one.value[:500])
 
 
 def _bounds(params: QueryDict) -> tuple[datetime, datetime, str]:

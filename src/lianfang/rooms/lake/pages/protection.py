@@ -24,7 +24,7 @@ from lianfang.commons.frame.sheets import Column, Filter, Sheet
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Fault, Invalid, Refused
 from lianfang.kernel.viewer import Viewer
-from lianfang.rooms.lake import actions, models, queries
+from lianfang.rooms.lake import actions, declare, models, queries
 from lianfang.rooms.lake.pages.asking import Asked as Question
 from lianfang.rooms.lake.pages.search import TAKEN, taken
 from lianfang.rooms.lake.pages.taking import answered, as_file
@@ -153,7 +153,7 @@ def _gathered(kind: str, asked: str, viewer: Viewer) -> tuple[pa.Table, dict[int
     if kind == "sql":
         return answered(asked, viewer=viewer)
     if kind != "search":
-        raise Invalid("There is no such kind of export", todo="Export from the search or the SQL page.")
+        return declare.gatherer(kind)(asked, viewer)
     rows = taken(Question(QueryDict(asked)), viewer)
     return pa.Table.from_pylist(rows, schema=TAKEN), queries.levels_of(rows)[0]
 

@@ -1,6 +1,7 @@
 """Questions to the lake. Every one carries its viewer; rows outside the viewer's scope do not exist for it."""
 
 from lianfang.rooms.lake.queries.cataloguing import table_story
+from lianfang.rooms.lake.queries.copies import ALWAYS, check_question, columns_of, copied, copy_levels, days_kept, graded_levels, lessons, seen_copy
 from lianfang.rooms.lake.queries.devices import devices
 from lianfang.rooms.lake.queries.drifting import drifts
 from lianfang.rooms.lake.queries.elsewhere import sql_on
@@ -23,6 +24,7 @@ from lianfang.rooms.lake.queries.figures import (
     source_names,
     zones,
 )
+from lianfang.rooms.lake.queries.grading import class_name, model_in_use
 from lianfang.rooms.lake.queries.leaving import left, left_counts
 from lianfang.rooms.lake.queries.mappings import OWN, compiled, knows_template, mapping_text, may_read_samples, shipped, suggestions, template_choices
 from lianfang.rooms.lake.queries.masking import address_rule, address_rules, preview, tried
@@ -35,14 +37,15 @@ from lianfang.rooms.lake.queries.protection import approving, levels_of, measure
 from lianfang.rooms.lake.queries.rejects import reject_groups, reject_ref, rejects, whole_rejects
 from lianfang.rooms.lake.queries.reporting import Outgoing, destination, destinations, outgoing
 from lianfang.rooms.lake.queries.rereading import WHOLE, reread
-from lianfang.rooms.lake.queries.scope import masked, veil
+from lianfang.rooms.lake.queries.scope import OPEN, masked, veil
 from lianfang.rooms.lake.queries.searching import LISTED, OPERATORS, event, events, histogram, search, sql, sql_level, sql_table, top
 from lianfang.rooms.lake.queries.shielding import MARK as SEALED
 
 __all__ = [
-    "CAPTURES", "LISTED", "OPERATORS", "OWN", "SEALED", "WHOLE", "Outgoing", "address_rule", "address_rules", "approving", "belongs", "capture_reader", "catalogue", "certificate", "compiled", "coverage", "destination", "destinations", "devices", "drifts", "event", "events", "fingerprints",
-    "freshness", "gauges", "has_sample", "held", "histogram", "knows_template", "lag", "last_hour", "layers", "left", "left_counts", "levels_of", "mapping_text",
-    "masked", "may_read_samples", "measured", "measures", "next_port", "outgoing", "overview", "owner_choices", "owners", "preview", "raced", "rate_now", "readers", "reject_groups", "reject_ref", "rejects", "reread", "search", "seen",
+    "ALWAYS", "CAPTURES", "LISTED", "OPEN", "OPERATORS", "OWN", "SEALED", "WHOLE", "Outgoing", "address_rule", "address_rules", "approving", "belongs", "capture_reader", "catalogue", "certificate", "check_question", "class_name", "columns_of", "compiled",
+    "copied", "copy_levels", "coverage", "days_kept", "destination", "destinations", "devices", "drifts", "event", "events", "fingerprints", "freshness", "gauges", "graded_levels", "has_sample", "held", "histogram", "knows_template", "lag", "last_hour",
+    "layers", "left", "left_counts", "lessons", "levels_of", "mapping_text", "masked", "may_read_samples", "measured", "measures", "model_in_use", "next_port", "outgoing", "overview", "owner_choices", "owners", "preview", "raced", "rate_now", "readers",
+    "reject_groups", "reject_ref", "rejects", "reread", "search", "seen", "seen_copy",
     "seen_hours", "shipped", "source_choices", "source_names", "sql", "sql_level", "sql_on", "sql_table", "still_there", "suggestions", "table_story", "template_choices", "top",
     "tried", "veil", "way_in", "ways_in", "whole_rejects", "zones",
 ]  # fmt: skip

@@ -46,6 +46,12 @@ def reviewed(*, viewer: Viewer) -> int:
     return models.Grade.objects.seen_by(viewer).exclude(state=models.Review.OPEN).count()
 
 
+def model_in_use(territory: str) -> models.GradingModel | None:
+    """The model that somebody put in use for an organisation, or for the nearest above it; ``None``: what reviewers taught is counted anew at every look."""
+    rows = [row for row in models.GradingModel.objects.all() if territory.startswith(row.territory)]
+    return max(rows, key=lambda row: len(row.territory), default=None)
+
+
 def class_name(code: str) -> str:
     """An item in the reader's language; nothing for none."""
     item = classes().items.get(code)

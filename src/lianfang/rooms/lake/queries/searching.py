@@ -53,7 +53,7 @@ def search(question: Question, *, viewer: Viewer, whole: bool = False) -> Found:
     """A page of events in the viewer's scope, newest first; ``whole``: with every column and the raw log uncut."""
     viewer.must("lake.event.view")
     limit = max(1, min(question.limit, LIMIT))
-    where, params = _conditions(question, viewer)
+    where, params = conditions(question, viewer)
     found: list[dict[str, Any]] = []
     listed = "*" if whole else _listed(question)
     for since, until in _windows(question):
@@ -69,7 +69,7 @@ def search(question: Question, *, viewer: Viewer, whole: bool = False) -> Found:
 def histogram(question: Question, *, viewer: Viewer, seconds: int = 0) -> Histogram:
     """How the events of a question spread over its time, in stretches of ``seconds`` (0: at most about a hundred); over long times from roll-ups."""
     viewer.must("lake.event.view")
-    where, params = _conditions(question, viewer, paged=False)
+    where, params = conditions(question, viewer, paged=False)
     seconds = seconds or _step((question.until - question.since).total_seconds())
     width = seconds * 1_000_000
     bounds, stretch = Bounds(question.tables, question.since, question.until, holds=_holds(question)), f"epoch_us(time) // {width} AS stretch"
@@ -87,7 +87,7 @@ def top(question: Question, column: str, *, viewer: Viewer, limit: int = 10) -> 
     """The most frequent values of a column among the events of a question; lists count each of their values."""
     viewer.must("lake.event.view")
     kind = _column(column).kind
-    where, params = _conditions(question, viewer, paged=False)
+    where, params = conditions(question, viewer, paged=False)
     value = f'"{column}"' if column in scope.OPEN else f'CASE WHEN {scope.readable(viewer, column)} THEN "{column}" END'
     bounds, tail = Bounds(question.tables, question.since, question.until, holds=_holds(question)), f"WHERE value IS NOT NULL GROUP BY value ORDER BY n DESC, value LIMIT {int(limit)}"
     rollup = VALUES.get(column, HOURS if column in HOURS.keys else None)
@@ -159,7 +159,7 @@ def _must_be_untouched_since(as_of: datetime) -> None:
 # ---- the parts of a question -----------------------------------------------------------------------------------
 
 
-def _conditions(question: Question, viewer: Viewer, *, paged: bool = True) -> tuple[str, list[Any]]:
+def conditions(question: Question, viewer: Viewer, *, paged: bool = True) -> tuple[str, list[Any]]:
     """Scope, filters, words and where the last page ended, as SQL with its values."""
     if question.since >= question.until:
         raise Invalid("The time ends before it begins", todo="Choose an earlier start.")
