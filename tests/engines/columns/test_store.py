@@ -185,6 +185,15 @@ def test_one_event_opens_few_files(spread):
     assert len(spread.files(["iam"], since=DAWN, until=DAWN + timedelta(hours=6))) < 20
 
 
+def test_what_came_later_opens_the_files_that_hold_it(store):
+    for start in (0, 10, 20):
+        store.append("iam", events(start, 10), transactions={"w0": start})
+    names = sorted(row["event_id"] for row in Query(store).rows("SELECT event_id FROM stored", bounds=Bounds(("iam",))))
+    assert len(store.snapshot(["iam"]).pruned(later=names[0])) == 3
+    assert len(store.snapshot(["iam"]).pruned(later=names[-1])) == 1
+    assert len(store.snapshot(["iam"]).pruned(later="~")) == 0
+
+
 def _write(root: Path, seconds: float) -> None:
     store, step, end = EventStore(root), 0, time.monotonic() + seconds
     while time.monotonic() < end:

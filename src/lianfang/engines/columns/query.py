@@ -55,8 +55,8 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What rows ``stored`` has: of these tables and moments ``[since, until)``. What prunes files beside: one event, one source; ``holds``: texts that the
-    rows hold. ``as_of``: the tables as they were then. ``pieces``: these files instead, of a snapshot that was taken before or of a copy; columns that they lack read as null."""
+    """What rows ``stored`` has: of these tables and moments ``[since, until)``. What prunes files beside: one event, one source, ``later``: only
+    events after this one in the order of their identifiers; ``holds``: texts that the rows hold. ``as_of``: the tables as they were then. ``pieces``: these files instead, of a snapshot that was taken before or of a copy; columns that they lack read as null."""
 
     tables: tuple[str, ...]
     since: datetime | None = None
@@ -66,6 +66,7 @@ class Bounds:
     as_of: datetime | None = None
     holds: Holds = ()
     pieces: tuple[Piece, ...] | None = None
+    later: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +255,7 @@ class Query:
         """The files that the question can touch, or those of their rows."""
         if bounds.pieces is not None:
             return list(bounds.pieces)
-        found = self.store.snapshot(bounds.tables, as_of=bounds.as_of).pruned(since=bounds.since, until=bounds.until, event_id=bounds.event_id, source=bounds.source)
+        found = self.store.snapshot(bounds.tables, as_of=bounds.as_of).pruned(since=bounds.since, until=bounds.until, event_id=bounds.event_id, source=bounds.source, later=bounds.later)
         if not bounds.holds:
             return [Piece(path, inside) for path, inside in found]
         sifted = [(path, inside, sieves.ranges(self.store.root, path, bounds.holds)) for path, inside in found]

@@ -111,6 +111,11 @@ class Miner:
             self._forms, self._older, self._form_bytes = {}, self._forms, 0
         return numbers
 
+    @property
+    def size(self) -> int:
+        """Grows whenever something is learned that ``dump`` keeps."""
+        return len(self._shapes)
+
     def template(self, number: int) -> Template:
         """The template of a number that ``take`` gave."""
         return self._templates[number]

@@ -25,6 +25,13 @@ def watch_sources() -> None:
     actions.watch_sources()
 
 
+@every(seconds=60)
+@job(name="lake.find_templates", attempts=1)
+def find_templates() -> None:
+    """Templates of the logs that came in since the last look."""
+    actions.find_templates()
+
+
 @job(name="lake.read_upload", attempts=5)
 def read_upload(folder: str, source: str, *, run: Run) -> None:
     """Uploaded files go into the spool."""

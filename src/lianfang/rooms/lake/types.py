@@ -735,3 +735,50 @@ class SourceSpoke(Fact):
 
     source: str
     organisation: str
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateLine:
+    """A template of a source's logs. ``parts``: its text, open places as ``None``; ``spark``: lines of each of the last 48 hours; ``fresh``: new today."""
+
+    id: str
+    source: str
+    text: str
+    parts: tuple[str | None, ...]
+    level: int
+    count: int
+    share: float
+    first: datetime
+    last: datetime
+    sample: str
+    fresh: bool
+    hours: tuple[tuple[datetime, int], ...] = ()
+    spark: tuple[int, ...] = ()
+
+    @property
+    def constants(self) -> list[str]:
+        """What all its lines say, in its order."""
+        return [part.strip() for part in self.parts if part and part.strip()]
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateBranch:
+    """Templates of one source that begin with the same words."""
+
+    words: str
+    count: int
+    share: float
+    lines: tuple[TemplateLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateTree:
+    """Templates of one source. ``hidden``: how many are above the viewer's clearance; ``more``: how many are left out."""
+
+    source: str
+    count: int
+    templates: int
+    fresh: int
+    hidden: int
+    more: int
+    branches: tuple[TemplateBranch, ...]

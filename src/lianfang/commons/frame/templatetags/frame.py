@@ -25,6 +25,13 @@ def panels(context: template.Context, slot: str, subject: Any = None) -> SafeStr
     return mark_safe("".join(render_to_string("frame/part/panel.html", {"title": title, "body": mark_safe(body)}) for title, body in filled if body))  # noqa: S308  (panels give HTML)
 
 
+@register.simple_tag(takes_context=True)
+def doors(context: template.Context, slot: str, subject: Any = None) -> SafeString:
+    """The same without a card around each: links and buttons beside a line of a list."""
+    request = context["request"]
+    return mark_safe("".join(str(panel.fill(request, subject)) for panel in registry.panels(slot, request.viewer)))  # noqa: S308  (panels give HTML)
+
+
 @register.filter
 def lookup(mapping: Mapping[Any, Any], key: Any) -> Any:
     """``mapping[key]``, nothing when it is not there."""

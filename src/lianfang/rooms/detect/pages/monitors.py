@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django import forms
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as translate
@@ -26,7 +27,7 @@ from lianfang.rooms.detect.queries import monitors, wording
 from lianfang.rooms.detect.queries.painting import painted
 from lianfang.rooms.lake import actions as lake_actions
 from lianfang.rooms.lake import queries as lake
-from lianfang.rooms.lake.types import Touched
+from lianfang.rooms.lake.types import TemplateLine, Touched
 
 STANDINGS = {"ok": _("all is well"), "said": _("alarm"), "absent": _("no sign of life"), "outside": _("outside its hours"), "off": _("not in use")}
 TONES = {"ok": "good", "said": "bad", "absent": "bad", "outside": "quiet", "off": "quiet"}
@@ -247,3 +248,28 @@ def from_event(request: HttpRequest, event: Mapping[str, Any]) -> str:
     said = str(event.get("message") or "").strip() or ("" if raw[:1] in ("{", "[", "<") else raw.splitlines()[0])
     asked = {"source": event["source"], "keywords": "\n".join(wording.constant(said)), "every": "on"}
     return render_to_string("detect/panel_alarm_on_this.html", {"url": f"{reverse('detect:monitor_add')}?{urlencode(asked)}"}, request)
+
+
+@page("monitors/on-template/<uuid:pk>/", name="monitor_on_template", permission="detect.monitor.add", title=_("Alarm on this template"), parent="monitor_list")
+def on_template(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The form of a new alarm, filled in so that it is about the lines of one log template."""
+    viewer: Viewer = request.viewer  # type: ignore[attr-defined]
+    asked = monitors.proposed(lake.log_template(pk, viewer=viewer), viewer=viewer, missing=bool(request.GET.get("missing")))
+    given = {name: "\n".join(value) if isinstance(value, list) else value for name, value in asked.items()}
+    return HttpResponseRedirect(f"{reverse('detect:monitor_add')}?{urlencode(given)}")
+
+
+@panel("lake.log_template.doors", order=10, permission="detect.monitor.add")
+def from_template(request: HttpRequest, line: TemplateLine) -> str:
+    """Beside a template of the tree; nothing where all of it varies."""
+    if not any(wording.said_always(piece) for piece in line.constants):
+        return ""
+    return render_to_string("detect/door_alarm_on_template.html", {"url": reverse("detect:monitor_on_template", kwargs={"pk": line.id})}, request)
+
+
+@panel("lake.log_template.main", title=_("Keyword alarm"), order=20, permission="detect.monitor.add")
+def from_whole_template(request: HttpRequest, line: TemplateLine) -> str:
+    """On the page of a template: an alarm when it is said, or when it is missing."""
+    if not any(wording.said_always(piece) for piece in line.constants):
+        return ""
+    return render_to_string("detect/panel_alarm_on_template.html", {"url": reverse("detect:monitor_on_template", kwargs={"pk": line.id})}, request)

@@ -11,16 +11,19 @@ from lianfang.engines.rules import compiler, occasions
 from lianfang.engines.rules.examiner import Examiner
 from lianfang.engines.rules.occasions import Mark, State, Turn
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Invalid
+from lianfang.kernel.errors import Invalid, Missing
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.queries import wording
 from lianfang.rooms.detect.types import OWN_LOGS, OWN_PACK
 from lianfang.rooms.lake import queries as lake
+from lianfang.rooms.lake.types import TemplateLine
 
 TRIED = 5_000
 SPAN = timedelta(hours=24)
 SHOWN = 8
+NAME, MOST_PROPOSED = 60, 20
+LEAST_SILENCE, MOST_SILENCE = 60, 604_800
 
 
 def standing(row: models.Monitor, now: datetime | None = None) -> str:
@@ -106,6 +109,36 @@ def _told(lines: Sequence[Line]) -> tuple[Line, ...]:
     for part in (wording.SAID, wording.ENDS, wording.ALIVE):
         newest += [line for line in lines if line.part == part][-SHOWN:]
     return tuple(sorted(newest, key=lambda line: line.time, reverse=True))
+
+
+def proposed(template: TemplateLine, *, viewer: Viewer, missing: bool = False) -> dict[str, Any]:
+    """Values of the form for an alarm on a log template: all that is constant in it, without what only its like say.
+
+    Words are taken as they stand in a line of it; where that has other spaces between them, each word is one of its own.
+    ``missing``: for an alarm when it is no longer said, its longest words and ten times as long as usually lies between two lines of it.
+    """
+    line = _line_of(template, viewer)
+    phrases = [phrase for phrase in map(wording.said_always, template.constants) if phrase]
+    if missing:
+        usual = (template.last - template.first).total_seconds() / max(1, template.count - 1)
+        return {"name": " ".join(phrases)[:NAME], "source": template.source, "beats": max(phrases, key=len, default=""), "silence": int(min(MOST_SILENCE, max(LEAST_SILENCE, 10 * usual)))}
+    words = list(dict.fromkeys(part for phrase in phrases for part in ([phrase] if not line or phrase.lower() in line else phrase.split()) if len(part) >= wording.SHORTEST_WORD))
+    said = template.text.lower()
+    unless: list[str] = []
+    for other in lake.templates_alike(template, viewer=viewer):
+        own = [phrase for phrase in map(wording.said_always, other.constants) if phrase and phrase.lower() not in said and phrase.lower() not in line]
+        if own and not any(phrase in unless for phrase in own):
+            unless.append(max(own, key=len))
+    return {"name": " ".join(phrases)[:NAME], "source": template.source, "keywords": words[:MOST_PROPOSED], "every": "on", "unless": unless[:MOST_PROPOSED]}
+
+
+def _line_of(template: TemplateLine, viewer: Viewer) -> str:
+    """An example's raw log in small letters; nothing where there is none to read."""
+    try:
+        event = lake.event(template.sample, viewer=viewer)
+    except Missing:
+        return ""
+    return "" if event["masked"] else str(event["raw"] or "").lower()
 
 
 def _longest(row: models.Monitor, beats: Sequence[datetime]) -> timedelta | None:

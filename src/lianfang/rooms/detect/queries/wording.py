@@ -64,6 +64,7 @@ def _literal(word: str) -> str:
 
 _CHANGES = re.compile(r"\S*\d\S*|[\[\]{}()<>\"'=,;|]+")
 MOST_PIECES, SHORTEST_PIECE = 4, 3
+SHORTEST_WORD = 2
 
 
 def constant(said: str) -> list[str]:
@@ -76,6 +77,16 @@ def constant(said: str) -> list[str]:
     pieces = [piece for piece in dict.fromkeys(pieces) if len(piece) >= (SHORTEST_PIECE if piece.isascii() else 2)]
     longest = sorted(pieces, key=len, reverse=True)[:MOST_PIECES]
     return [piece[:200] for piece in pieces if piece in longest]
+
+
+def said_always(piece: str) -> str:
+    """A constant piece of a log template as a phrase to look for; nothing when it holds no word.
+
+    >>> said_always(" - order channel lost: ["), said_always("] (")
+    ('order channel lost', '')
+    """
+    words = piece.strip(" \t:.,;|-=()[]{}<>\"'，。；：（）【】")
+    return words[:200] if len(words) >= SHORTEST_WORD and any(map(str.isalnum, words)) else ""
 
 
 def all_texts(rows: Iterable[models.Monitor]) -> tuple[RuleText, ...]:

@@ -12,6 +12,7 @@ __getattr__, __all__ = lazy.door(
         "grading": "accept_grade change_grade drop_model grade start_grading start_table use_model",
         "ingesting": "Part drain ingest settle",
         "mappings": "delete_mapping save_mapping",
+        "mining": "ask_for_templates find_templates",
         "previewing": "SAMPLE_BYTES begin_source forget_trials guesses mend_source open_trial preview trial_of",
         "measuring": "measure",
         "parting": "archive_part destroy_part restore_part",

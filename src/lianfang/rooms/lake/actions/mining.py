@@ -1,0 +1,216 @@
+"""Mining: stored events that hold a text are read once, in the order of their identifiers, for the templates of their source.
+
+In: events that came since the last look. Out: templates with their counts, by source. The ingest process has no part in it: a job
+reads the tables, a step at a time, and what it counted and how far it came are one transaction. Identifiers grow with each writer of the spool, so the last one
+of each writer says what is new; files that hold nothing later are not opened. What lies sealed is left out: it would lie open here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from lianfang.commons.jobs import actions as jobs
+from lianfang.commons.jobs.types import JobRef
+from lianfang.engines.columns.query import Bounds
+from lianfang.engines.envelope import STEADY
+from lianfang.engines.series import Miner
+from lianfang.kernel import clock
+from lianfang.kernel.errors import Conflict, Invalid
+from lianfang.kernel.labels import DataLevel
+from lianfang.kernel.viewer import SYSTEM, Viewer
+from lianfang.rooms.lake import models
+from lianfang.rooms.lake.queries import scope
+from lianfang.rooms.lake.queries.retention import retention
+from lianfang.rooms.lake.types import EVENT_TABLES
+
+STEP, STEPS = 100_000, 30
+"""Events in one transaction, and how many of these one job does."""
+BEGIN = timedelta(days=1)
+"""The first time: events that came in during the last day. Afterwards writers that were silent for longer do not hold the others back."""
+MEMORY, MOST_MINERS = 24 << 20, 8
+HOURS_KEPT = 7 * 24
+TEXT = 2000
+_HOUR = 3_600_000_000
+EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass
+class Tally:
+    """What a step saw of one template of one source."""
+
+    text: str
+    count: int = 0
+    level: int = 0
+    first: datetime = LATEST
+    last: datetime = EARLIEST
+    sample: str = ""
+    hours: Counter[str] = field(default_factory=Counter)
+
+
+def ask_for_templates(*, actor: Viewer) -> JobRef:
+    """Have new events looked at now, instead of within the minute."""
+    actor.must("lake.event.view")
+    return jobs.enqueue("lake.find_templates", {}, actor=actor)
+
+
+def find_templates() -> int:
+    """Read what is new; returns how many events. Another worker that does so already is left alone."""
+    with jobs.leased("lake.find_templates", seconds=900) as mine:
+        if not mine:
+            return 0
+        done = 0
+        for _step in range(STEPS):
+            number = _read()
+            done += number
+            if number < STEP:
+                break
+        models.LogTemplate.objects.filter(last__lt=clock.now() - timedelta(days=retention().usual)).delete()
+        return done
+
+
+def _read() -> int:
+    """One step."""
+    reached = dict(models.MinedTo.objects.values_list("writer", "event_id"))
+    floor = _floor(reached.values())
+    text = f"CASE WHEN coalesce(message, '') <> '' THEN substr(message, 1, {TEXT}) WHEN NOT starts_with(raw, '{{') AND NOT starts_with(raw, '<E') AND NOT starts_with(raw, '<?') THEN substr(raw, 1, {TEXT}) END"
+    seen = "".join(" AND NOT (split_part(event_id, '-', 2) = ? AND event_id <= ?)" for _writer in reached)
+    sql = f"SELECT event_id, source, coalesce(level, {int(DataLevel.L4)}) AS level, time, {text} AS text FROM stored WHERE {scope.rows(SYSTEM)} AND event_id > ?{seen} ORDER BY event_id LIMIT {STEP}"  # noqa: S608  (columns and numbers of ours)
+    events = scope.query(sealed=True).arrow(sql, [floor, *(part for pair in reached.items() for part in pair)], bounds=Bounds(EVENT_TABLES, later=floor))
+    if not events.num_rows:
+        return 0
+    to = {str(name).split("-")[1]: str(name) for name in events["event_id"].to_pylist()}
+    told = events.filter(pc.and_kleene(pc.is_valid(events["text"]), pc.invert(pc.starts_with(events["text"], STEADY))))
+    sources = {row.name: row for row in models.Source.objects.filter(name__in=pc.unique(told["source"]).to_pylist())}
+    try:
+        with transaction.atomic():
+            for name, row in sorted(sources.items()):
+                _mine(row, told.filter(pc.equal(told["source"], name)))
+            _note(reached, to)
+    except Conflict:
+        _miners.clear()
+        return 0
+    return int(events.num_rows)
+
+
+def _floor(reached: Iterable[str]) -> str:
+    """Nothing that is new has an identifier up to this one."""
+    latest = max((_moment(one) for one in reached), default=None)
+    if latest is None:
+        return f"{int((clock.now() - BEGIN).timestamp() * 1000):011x}"
+    return min(one for one in reached if _moment(one) >= latest - BEGIN.total_seconds() * 1000)
+
+
+def _moment(event_id: str) -> int:
+    return int(event_id.split("-")[0], 16)
+
+
+def _note(reached: Mapping[str, str], to: Mapping[str, str]) -> None:
+    """How far we are; raises ``Conflict`` when another was there meanwhile, so that nothing is counted twice."""
+    fresh = [models.MinedTo(writer=writer, event_id=last) for writer, last in to.items() if writer not in reached]
+    models.MinedTo.objects.bulk_create(fresh)
+    for writer, last in to.items():
+        if writer in reached and not models.MinedTo.objects.filter(writer=writer, event_id=reached[writer]).update(event_id=last, moment=clock.now()):
+            raise Conflict(_("These events are being read already"), retry=True)
+
+
+# ---- one source ------------------------------------------------------------------------------------------------
+
+_miners: dict[UUID, tuple[int, Miner]] = {}
+"""What this process knows of sources, with the version that it is of."""
+
+
+def _mine(source: models.Source, events: pa.Table) -> None:
+    version, miner = _miner(source)
+    size = miner.size
+    numbers = miner.take(events["text"].combine_chunks())
+    tallies = _tallies(miner, numbers, events)
+    before = set(models.LogTemplate.objects.filter(source=source).values_list("uid", flat=True))
+    now = miner.templates().keys()
+    _move(source, {old: new for old, new in miner.successors().items() if old in before and old not in now})
+    _count(source, tallies)
+    if miner.size != size or not version:
+        models.Mined.objects.update_or_create(source=source, defaults={"state": miner.dump(), "version": version + 1})
+        version += 1
+    _miners.pop(source.pk, None)
+    _miners[source.pk] = version, miner
+    while len(_miners) > MOST_MINERS:
+        del _miners[next(iter(_miners))]
+
+
+def _miner(source: models.Source) -> tuple[int, Miner]:
+    version = models.Mined.objects.filter(source=source).values_list("version", flat=True).first() or 0
+    known = _miners.get(source.pk)
+    if known and known[0] == version:
+        return known
+    kept = models.Mined.objects.filter(source=source).first()
+    try:
+        return version, Miner.load(bytes(kept.state), memory=MEMORY) if kept else Miner(memory=MEMORY)
+    except Invalid:  # of an earlier release: they are found anew, and counts of the old ones stay until they age
+        return version, Miner(memory=MEMORY)
+
+
+def _tallies(miner: Miner, numbers: np.ndarray[Any, np.dtype[np.int32]], events: pa.Table) -> dict[str, Tally]:
+    """Counts of one source's events, by template."""
+    hours = pc.divide(events["time"].cast(pa.int64()), _HOUR)
+    table = pa.table({"number": numbers, "hour": hours, "time": events["time"], "level": events["level"], "event_id": events["event_id"]})
+    found: dict[str, Tally] = {}
+    for one in table.group_by(["number", "hour"]).aggregate([("time", "min"), ("time", "max"), ("time", "count"), ("level", "max"), ("event_id", "max")]).to_pylist():
+        template = miner.template(one["number"])
+        tally = found.setdefault(template.uid, Tally(template.text))
+        tally.count += one["time_count"]
+        tally.hours[str(one["hour"])] += one["time_count"]
+        tally.level, tally.sample = max(tally.level, one["level_max"]), max(tally.sample, one["event_id_max"])
+        tally.first, tally.last = min(tally.first, one["time_min"]), max(tally.last, one["time_max"])
+    return found
+
+
+def _move(source: models.Source, into: Mapping[str, str]) -> None:
+    """Templates that became part of a more general one: their counts go there."""
+    rows = {row.uid: row for row in models.LogTemplate.objects.filter(source=source, uid__in={*into, *into.values()})}
+    for old, new in sorted(into.items()):
+        row, target = rows.pop(old), rows.get(new)
+        if target is None:
+            row.uid = new
+            row.save(update_fields=["uid"])
+            rows[new] = row
+            continue
+        _add(target, Tally(target.text, row.count, row.level, row.first, row.last, row.sample, Counter(row.hours)))
+        target.found = min(target.found, row.found)
+        row.delete()
+        target.save()
+
+
+def _count(source: models.Source, tallies: Mapping[str, Tally]) -> None:
+    rows = {row.uid: row for row in models.LogTemplate.objects.filter(source=source, uid__in=list(tallies))}
+    fresh = []
+    for uid, tally in tallies.items():
+        row = rows.get(uid)
+        if row is None:
+            fresh.append(models.LogTemplate(source=source, uid=uid, text=tally.text, level=tally.level, count=tally.count, first=tally.first, last=tally.last, sample=tally.sample, hours=_recent(tally.hours), organisation=source.organisation, territory=source.territory, industry=source.industry))
+        else:
+            _add(row, tally)
+    models.LogTemplate.objects.bulk_create(fresh, batch_size=500)
+    models.LogTemplate.objects.bulk_update(rows.values(), ["text", "count", "level", "first", "last", "sample", "hours"], batch_size=200)
+
+
+def _add(row: models.LogTemplate, tally: Tally) -> None:
+    row.text, row.count, row.level = tally.text, row.count + tally.count, max(row.level, tally.level)
+    row.first, row.last, row.sample = min(row.first, tally.first), max(row.last, tally.last), max(row.sample, tally.sample)
+    row.hours = _recent(Counter(row.hours) + tally.hours)
+
+
+def _recent(hours: Counter[str]) -> dict[str, int]:
+    """The last week, counted from its newest hour."""
+    newest = max((int(hour) for hour in hours), default=0)
+    return {hour: number for hour, number in hours.items() if int(hour) > newest - HOURS_KEPT}
