@@ -63,6 +63,7 @@ def test_a_question_becomes_a_data_set_whose_versions_never_change(put, browser,
     assert "Keep this question as a data set" in client.get("/lake/search/?f=host:contains:pc-0&span=24h").content.decode()
     kept = client.get("/learning/sets/add/", {"filters": "host:contains:pc-0", "period": "24h"}).content.decode()
     assert "host:contains:pc-0" in kept
+    assert 'name="period" value="fixed"' in client.get("/lake/search/?since=2026-01-01T00:00:00Z&until=2099-01-02T00:00:00Z").content.decode(), "a period that is nailed down comes along"
     row = declared(client, filters="host:contains:pc-0\nprocess_pid:above:1001")
     first = made(client, row)
     assert (first.state, first.number, first.rows, first.level) == ("ready", 1, 4, 2)
@@ -90,6 +91,14 @@ def test_a_program_reads_a_version_as_arrow_and_parquet_with_the_lines_of_the_pa
     assert table.column_names == ["event_id", "time", "source", "level", "host", "process_cmd", "process_pid", "masked"]
     assert sorted(table["process_pid"].to_pylist()) == [1001, 1002, 1003, 1004, 1005]
     assert pq.read_table(io.BytesIO(body(client.get(f"/api/learning/versions/{version.pk}/rows?form=parquet", **head)))).equals(table)
+    declaring = key("member", *READS, "learning.dataset.add", "learning.version.add")
+    asked = {"name": "by a program", "purpose": "to learn from a program", "filters": ["process_pid:below:1003"], "columns": ["host"], "period": "24h"}
+    answer = client.post("/api/learning/sets/", json.dumps(asked), content_type="application/json", **declaring)
+    assert answer.status_code == 201, answer.content
+    assert client.post(f"/api/learning/sets/{answer.json()['id']}/make/", **declaring).status_code == 200
+    jobs.work(once=True)
+    (other,) = client.get(f"/api/learning/versions/?dataset={answer.json()['id']}", **declaring).json()["items"]
+    assert (other["rows"], other["state"]) == (2, "ready")
     manifest = client.get(f"/api/learning/versions/{version.pk}/manifest", **head).json()
     assert {one["name"]: (one["type"], one["level"]) for one in manifest["columns"]}["process_pid"] == ("int64", 2)
     assert (manifest["rows"], manifest["sha256"], manifest["purpose"]) == (5, version.digest, "to learn what is usual")
@@ -377,6 +386,21 @@ def test_a_run_that_fails_says_why_and_the_next_one_can_begin(browser):
     job_models.Job.objects.filter(state="waiting", name="learning.train").update(state="cancelled", due=None)
     client.post("/learning/trainings/", {"do": f"run:{training.pk}"})
     assert training.runs.filter(state="running").count() == 1, "a run whose job was cancelled is over"
+
+
+def test_a_version_that_is_removed_while_it_is_made_stays_removed(put, browser, viewers, home):
+    put(sysmon(1))
+    version = actions.ask_version(declared(browser("member")), actor=viewers.member)
+    removed = []
+
+    def meanwhile(*_said):
+        if not removed:
+            removed.append(actions.remove_version(version, actor=viewers.member))
+
+    actions.make_version(str(version.pk), progress=meanwhile)
+    version.refresh_from_db()
+    assert version.state == "removed"
+    assert not list((home / "datasets").rglob("*.parquet"))
 
 
 def test_a_version_and_a_run_that_broke_off_are_finished_once(put, browser, viewers, home):

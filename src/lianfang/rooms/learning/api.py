@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 
 from lianfang.commons.frame.pages import Query, Response, Schema, api, download
 from lianfang.engines.masking import To
@@ -47,9 +47,9 @@ def upload(request: HttpRequest) -> HttpResponse:
 
 
 @router.get("/models/{pk}/artefact", summary="The artefact of a model, as it was registered", operation_id="learning_model_artefact", tags=["learning.model"])
-def artefact(request: HttpRequest, pk: UUID) -> HttpResponse:
+def artefact(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """Its bytes; that they were taken is on record."""
     viewer = request.viewer  # type: ignore[attr-defined]
     viewer.must("learning.model.view")
     row = models.Model.objects.fetch(pk, viewer)
-    return download(io.BytesIO(actions.take_model(row, actor=viewer)), f"{row.name}-v{row.number}.{row.form}", "application/octet-stream", {"X-Content-Type-Options": "nosniff"})
+    return download(actions.take_model(row, actor=viewer), f"{row.name}-v{row.number}.{row.form}", "application/octet-stream", {"X-Content-Type-Options": "nosniff"})

@@ -24,7 +24,7 @@ from lianfang.kernel.errors import Invalid
 from lianfang.rooms.learning import queries
 from lianfang.rooms.learning.types import Form
 
-MOST_JSON = 64 << 20
+MOST_JSON = 16 << 20
 MOST_HEADER = 100 << 20
 ARRAYS = 10_000
 

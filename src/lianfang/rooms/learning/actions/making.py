@@ -27,14 +27,14 @@ from lianfang.commons.jobs.types import JobRef
 from lianfang.commons.ledger import actions as ledger
 from lianfang.engines.columns.shape import EVENTS
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Conflict, Fault, Invalid
+from lianfang.kernel.errors import Conflict, Invalid
 from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.lake import queries as lake
 from lianfang.rooms.lake.types import EVENT_TABLES
 from lianfang.rooms.learning import models, queries
 from lianfang.rooms.learning.actions.sets import question, said
-from lianfang.rooms.learning.queries.reading import MANIFEST, ROWS
+from lianfang.rooms.learning.queries.reading import MANIFEST, PATHS, ROWS
 from lianfang.rooms.learning.types import Made, Origin
 
 Progress = Callable[[float, str], object]
@@ -68,9 +68,9 @@ def _enqueued(version: models.Version, actor: Viewer) -> JobRef:
 
 
 def make_version(version: str, *, progress: Progress) -> models.Version:
-    """Copy what the question finds; may be repeated after a crash. Raises the ``Fault`` for which it failed, which stands on the version too."""
+    """Copy what the question finds; may be repeated after a crash. Raises that for which it failed, which stands on the version too."""
     row = models.Version.objects.select_related("dataset").get(pk=version)
-    if row.state != Made.WAITING:
+    if row.state in (Made.READY, Made.REMOVED):
         return row
     folder = queries.folder(row)
     draft = folder.with_name(f"{folder.name}.draft")
@@ -78,14 +78,18 @@ def make_version(version: str, *, progress: Progress) -> models.Version:
     draft.mkdir(mode=0o700, parents=True)
     try:
         _fill(row, draft / ROWS, progress)
-    except Fault as fault:
+    except Exception as error:
         shutil.rmtree(draft, ignore_errors=True)
-        _failed(row, fault)
+        _failed(row, error)
         raise
     (draft / MANIFEST).write_text(json.dumps(queries.described(row), ensure_ascii=False, indent=1), "utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
     with transaction.atomic():
+        if not models.Version.objects.select_for_update().filter(pk=row.pk).exclude(state=Made.REMOVED).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            row.state = Made.REMOVED
+            return row
         row.save()
         _told("made", row, SYSTEM, rows=row.rows, bytes=row.bytes, sha256=row.digest, level=row.level, tables=row.tables, asked_by=row.asked_by)
     progress(100, str(row))
@@ -121,7 +125,7 @@ def _fill(row: models.Version, path: Path, progress: Progress) -> None:
         os.fsync(file.fileno())
         row.digest = hashlib.file_digest(file, "sha256").hexdigest()
     row.rows, row.bytes, row.columns, row.level, row.sources = tally.rows, path.stat().st_size, tally.columns(shape, chosen=(row.dataset.columns or lake.LISTED) if row.dataset.origin == Origin.EVENTS else None), tally.level(), sorted(tally.sources)
-    row.state, row.made, row.expires = Made.READY, now, now + timedelta(days=lake.days_kept(tables, row.level))
+    row.state, row.why, row.made, row.expires = Made.READY, "", now, now + timedelta(days=lake.days_kept(tables, row.level))
 
 
 class Tally:
@@ -153,7 +157,7 @@ class Tally:
     def columns(self, shape: pa.Schema, *, chosen: Iterable[str] | None) -> list[dict[str, Any]]:
         """For the manifest: the columns that can be taken, with their type."""
         wanted = None if chosen is None else {*chosen, *lake.ALWAYS}
-        return [{"name": field.name, "type": str(field.type), "level": self._of(field.name), "filled": self._filled.get(field.name, 0)} for field in shape if wanted is None or field.name in wanted]
+        return [{"name": field.name, "type": str(field.type), "level": self._of(field.name), "filled": self._filled.get(field.name, 0)} for field in shape if field.name not in PATHS and (wanted is None or field.name in wanted)]
 
     def level(self) -> int:
         """The highest of all columns."""
@@ -163,8 +167,8 @@ class Tally:
         return max(self._level[name], self.graded.get(name, 0)) if name in self._level else None
 
 
-def _failed(row: models.Version, fault: Fault) -> None:
-    row.state, row.why = Made.FAILED, str(fault)[:300]
+def _failed(row: models.Version, error: Exception) -> None:
+    row.state, row.why = Made.FAILED, (str(error) or type(error).__name__)[:300]
     with transaction.atomic():
         models.Version.objects.filter(pk=row.pk).update(state=row.state, why=row.why)
         _told("failed", row, SYSTEM, why=row.why)

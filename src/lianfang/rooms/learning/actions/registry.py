@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Max, Q
+from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils.translation import gettext
 
 from lianfang.commons.frame.scoped import whose
@@ -60,13 +60,17 @@ def register_model(values: Mapping[str, Any], sent: Sent | None, *, actor: Viewe
 def enter(values: Mapping[str, Any], digest: str, size: int, *, of: Mapping[str, str], actor: Viewer, taught: models.Version | None = None, learner: str = "") -> models.Model:
     """The next version of a name, proposed."""
     name = str(values["name"])[:80]
-    same = models.Model.objects.select_for_update().filter(organisation=of["organisation"], name=name)
-    number = (same.aggregate(last=Max("number"))["last"] or 0) + 1
+    newest = models.Model.objects.select_for_update().filter(organisation=of["organisation"], name=name).order_by("-number").first()
+    number = newest.number + 1 if newest else 1
     row = models.Model(
         name=name, number=number, kind=str(values["kind"])[:40], learner=learner, taught=taught, parameters=dict(values.get("parameters") or {}), metrics=dict(values["metrics"]), metric=str(values.get("metric") or "")[:40],
         form=values["form"], bytes=size, digest=digest, note=str(values.get("note") or "")[:300], proposer=str(actor.id), proposed_by=actor.name, **of,
     )  # fmt: skip
-    row.save(force_insert=True)
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+    except IntegrityError as error:
+        raise Conflict("Another version was registered at the same moment", todo="Send it again.", retry=True) from error
     _told("registered", row, actor, kind=row.kind, form=row.form, bytes=size, sha256=digest, metrics=row.metrics, taught=str(taught or ""))
     return row
 
@@ -97,7 +101,7 @@ def use_model(row: models.Model, *, actor: Viewer) -> models.Model:
         other.save(update_fields=("state",))
         _told("replaced", other, actor, by=str(row))
     if row.learner:
-        declare.learner_called(row.learner).use(queries.artefact(row), str(row), _whose(row))
+        declare.learner_called(row.learner).use(queries.artefact(row).read_bytes(), str(row), _whose(row))
     row.state, row.used_by, row.used = Stand.USED, actor.name, clock.now()
     row.save(update_fields=("state", "used_by", "used"))
     _told("used", row, actor, sha256=row.digest)
@@ -119,12 +123,12 @@ def retire_model(row: models.Model, *, actor: Viewer) -> models.Model:
     return row
 
 
-def take_model(row: models.Model, *, actor: Viewer) -> bytes:
-    """The artefact as it was sent or made; on record."""
+def take_model(row: models.Model, *, actor: Viewer) -> BinaryIO:
+    """The artefact as it was sent or made, opened; on record."""
     actor.must("learning.model.export")
-    content = queries.artefact(row)
+    file = queries.artefact(row).open("rb")
     _told("taken", row, actor, sha256=row.digest)
-    return content
+    return file
 
 
 def numbers(said: Any) -> dict[str, float]:

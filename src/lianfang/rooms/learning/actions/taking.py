@@ -112,7 +112,7 @@ def ask_approval(row: models.Version, *, reason: str, actor: Viewer) -> Any:
     level = max((level for level, number in shown.items() if number), default=1)
     if level < lake.approving(actor):
         raise Conflict("This needs no approval", why="Nothing in it that you may see leaves only with approval.", todo="Download it.")
-    return lake_actions.ask_export("set", f"{row.pk} {row}", form="parquet", level=level, rows=sum(shown.values()) + sum(veiled.values()), reason=reason, actor=actor)
+    return lake_actions.ask_export("set", f"{row} #{row.pk}", form="parquet", level=level, rows=sum(shown.values()) + sum(veiled.values()), reason=reason, actor=actor)
 
 
 def gather(asked: str, viewer: Viewer) -> tuple[pa.Table, dict[int, int]]:
@@ -129,6 +129,6 @@ def gather(asked: str, viewer: Viewer) -> tuple[pa.Table, dict[int, int]]:
 
 def _identifier(asked: str) -> UUID | None:
     try:
-        return UUID(asked.partition(" ")[0])
+        return UUID(asked.rpartition("#")[2])
     except ValueError:
         return None

@@ -33,11 +33,11 @@ class Model(Scoped):
     proposed_by = models.CharField(_("proposed by"), max_length=120)
     proposed = models.DateTimeField(_("proposed"), default=clock.now)
     approved_by = models.CharField(_("approved by"), max_length=120, default="")
-    approved = models.DateTimeField(_("approved"), null=True)
+    approved = models.DateTimeField(pgettext_lazy("model", "approved at"), null=True)
     used_by = models.CharField(_("put in use by"), max_length=120, default="")
     used = models.DateTimeField(_("in use since"), null=True)
     retired_by = models.CharField(_("retired by"), max_length=120, default="")
-    retired = models.DateTimeField(_("retired"), null=True)
+    retired = models.DateTimeField(pgettext_lazy("model", "retired at"), null=True)
 
     class Meta:
         verbose_name = _("model")

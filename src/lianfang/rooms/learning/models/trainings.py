@@ -22,7 +22,7 @@ class Training(Scoped):
     dataset = models.ForeignKey(DataSet, models.PROTECT, related_name="trainings", verbose_name=_("data set"))
     pace = models.CharField(_("trained"), max_length=6, choices=Pace.choices, default=Pace.NEVER)
     auto = models.BooleanField(_("approve by itself"), default=False, blank=True, help_text=_("A model whose metric is no worse than that of the one in use is approved and put in use without a person."))
-    enabled = models.BooleanField(_("goes on"), default=True, blank=True)
+    enabled = models.BooleanField(pgettext_lazy("training", "goes on"), default=True, blank=True)
     declared_by = models.CharField(_("declared by"), max_length=120, default="", editable=False)
     created = models.DateTimeField(_("created"), default=clock.now, editable=False)
     due = models.DateTimeField(_("next run"), null=True, editable=False, db_index=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, Max, OuterRef, Q, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame.pages import Nav, page, show
-from lianfang.kernel.viewer import Viewer
+from lianfang.commons.jobs import queries as jobs
+from lianfang.kernel.errors import Missing
+from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.learning import declare, models
 from lianfang.rooms.learning.types import Ended, Made, Stand
 
@@ -38,6 +41,14 @@ def overview(request: HttpRequest) -> HttpResponse:
         "may": {"dataset": viewer.may("learning.dataset.add"), "model": viewer.may("learning.model.add"), "training": viewer.may("learning.training.add")},
     }  # fmt: skip
     return show(request, "learning/overview.html", context)
+
+
+def how_far(job: str) -> Any:
+    """How a job that goes on is doing; nothing once it was forgotten."""
+    try:
+        return jobs.progress(UUID(job), SYSTEM) if job else None
+    except Missing:
+        return None
 
 
 def learner_name(key: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame import sheets
 from lianfang.commons.frame.pages import download, page, panel, show
-from lianfang.commons.frame.sheets import Column, Sheet, Verb
+from lianfang.commons.frame.sheets import Column, Sheet, Verb, linked
 from lianfang.kernel.errors import Fault, Missing
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.learning import actions, models, queries
@@ -27,7 +26,7 @@ from lianfang.rooms.learning.types import Form, Stand
 
 def score_of(row: models.Model) -> str:
     """The metric that decides, with its name."""
-    return "" if row.score is None else f"{row.metric} {row.score:g}"
+    return "" if row.score is None else f"{row.metric} {row.score:.4g}"
 
 
 def origin_of(row: models.Model) -> Any:
@@ -40,7 +39,7 @@ MODELS = sheets.register(
         model=models.Model,
         path="models",
         parent="overview",
-        about=_("Every model with what it was trained on and what it measured. It is proposed, approved by a second person, put in use; an earlier version can be taken up again."),
+        about=linked(_("Every model with what it was trained on and what it measured. It is proposed, approved by a second person, put in use; an earlier version can be taken up again."), "learning:model_register", _("Register a model")),
         columns=(
             Column("name", value=str, sort="name"), "kind", Column("score", _("Metric"), value=score_of, sort=False, plain=lambda row: row.score), Column("taught", _("Trained on"), value=lambda row: str(row.taught or ""), cell="text", sort=False), Column("state", tones=MODEL_TONES), "proposed_by", "proposed",
             Column("origin", _("Made by"), value=origin_of, sort=False, plain=lambda row: row.learner), Column("metrics", shown=False, cell="text", plain=lambda row: row.metrics), Column("parameters", shown=False, cell="text", plain=lambda row: row.parameters), Column("number", shown=False), Column("form", shown=False),
@@ -154,5 +153,5 @@ def register(request: HttpRequest) -> HttpResponse:
 def artefact(request: HttpRequest, pk: Any) -> HttpResponseBase:
     """Its bytes, as a download."""
     row = models.Model.objects.fetch(pk, request.viewer)  # type: ignore[attr-defined]
-    content = actions.take_model(row, actor=request.viewer)  # type: ignore[attr-defined]
-    return download(io.BytesIO(content), f"{row.name}-v{row.number}.{row.form}", "application/octet-stream", {"X-Content-Type-Options": "nosniff"})
+    file = actions.take_model(row, actor=request.viewer)  # type: ignore[attr-defined]
+    return download(file, f"{row.name}-v{row.number}.{row.form}", "application/octet-stream", {"X-Content-Type-Options": "nosniff"})

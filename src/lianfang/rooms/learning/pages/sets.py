@@ -19,6 +19,7 @@ from lianfang.commons.frame import sheets
 from lianfang.commons.frame.language import either, listed
 from lianfang.commons.frame.pages import page, panel, show
 from lianfang.commons.frame.sheets import Column, Filter, Sheet, SheetForm, Verb
+from lianfang.commons.people import queries as people
 from lianfang.engines.masking import To
 from lianfang.engines.schema.events import BY_NAME, COLUMNS
 from lianfang.kernel.errors import Fault
@@ -27,8 +28,8 @@ from lianfang.rooms.lake import queries as lake
 from lianfang.rooms.lake.types import FAMILIES
 from lianfang.rooms.lake.types import Filter as Condition
 from lianfang.rooms.learning import actions, models, queries
-from lianfang.rooms.learning.pages.overview import LEVEL_TONES, MADE_TONES, MODEL_TONES
-from lianfang.rooms.learning.types import Made, Origin, Stand
+from lianfang.rooms.learning.pages.overview import LEVEL_TONES, MADE_TONES, MODEL_TONES, how_far
+from lianfang.rooms.learning.types import PERIODS, Made, Origin, Period, Stand
 
 CHOOSABLE = [column for column in COLUMNS if column.name not in ("territory", "industry", "event_day")]
 SHOWN = 30
@@ -58,7 +59,7 @@ class DataSetForm(SheetForm):
 
     tables = Chosen(label=_("event tables"), required=False, choices=list(FAMILIES.items()), help_text=_("None chosen: all."))
     filters = Lines(label=_("conditions"), required=False, help_text=_("One on each line, as the search page writes them: column:operator:value."))
-    columns = Chosen(label=_("columns"), required=False, help_text=_("None chosen: those of the list of events."))
+    columns = Chosen(label=pgettext_lazy("data set", "columns"), required=False, help_text=_("None chosen: those of the list of events."))
 
     class Meta:
         model = models.DataSet
@@ -84,6 +85,12 @@ def asked_of(row: models.DataSet) -> str:
     return " · ".join([*parts, str(row.get_period_display())])
 
 
+def level_of(row: models.DataSet) -> str:
+    """The highest level of the versions that can be read; nothing while there is none."""
+    level = getattr(row, "level", None)
+    return f"L{level}" if level else ""
+
+
 def said(text: str) -> str:
     """A condition by the column's name."""
     one = Condition.of(text)
@@ -102,9 +109,9 @@ SETS = sheets.register(
         about=_("A data set is a question over the lake with a name and a purpose. Each version is a copy of what it found, never changes, and is kept as long as its level says."),
         columns=(
             "name", Column("asked", _("Question"), value=asked_of, cell="text", sort=False), Column("kept", _("Versions"), cell="number", sort=False), Column("last", _("Newest"), cell="time", sort=False),
-            Column("level", _("Level"), cell="badge", tones=LEVEL_TONES, sort=False), "pace", Column("purpose", shown=False), Column("due", shown=False), Column("declared_by", shown=False), Column("origin", shown=False),
+            Column("level", _("Level"), value=level_of, cell="text", sort=False), "pace", Column("purpose", shown=False), Column("due", shown=False), Column("declared_by", shown=False), Column("origin", shown=False),
         ),
-        facts=("purpose", Column("asked", _("Question"), value=asked_of, cell="text"), Column("columns", value=lambda row: listed(_titles(row)), cell="text"), "pace", "due", Column("level", _("Highest level of its versions"), cell="badge", tones=LEVEL_TONES), "declared_by", "created"),
+        facts=(Column("owner", _("Organisation"), value=lambda row: people.name_of(row.organisation)), "purpose", Column("asked", _("Question"), value=asked_of, cell="text"), Column("columns", value=lambda row: listed(_titles(row)), cell="text"), "pace", "due", Column("highest", _("Highest level of its versions"), value=level_of, cell="text"), "declared_by", "created"),
         filters=("origin", "pace"),
         search=("name", "purpose"),
         fields=DataSetForm.Meta.fields,
@@ -132,7 +139,7 @@ def versions_panel(request: HttpRequest, row: models.DataSet) -> str:
     """The copies, newest first, with how far the one is that is being made."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]
     rows = models.Version.objects.seen_by(viewer).filter(dataset=row).order_by("-number")[:SHOWN]
-    lines = [{"row": one, "tone": MADE_TONES[Made(one.state)]} for one in rows]
+    lines = [{"row": one, "tone": MADE_TONES[Made(one.state)], "work": how_far(one.job) if one.state == Made.WAITING else None} for one in rows]
     return render_to_string("learning/part_versions.html", {"row": row, "lines": lines, "moving": any(line["row"].state == Made.WAITING for line in lines), "may_make": viewer.may("learning.version.add")}, request=request)
 
 
@@ -166,7 +173,7 @@ VERSIONS = sheets.register(
         rows=lambda viewer: models.Version.objects.seen_by(viewer).select_related("dataset"),
         order="-moment",
         found=False,
-        verbs=(Verb("drop", _("Remove the copy"), actions.remove_version, permission="learning.version.delete", icon="trash", danger=True, confirm=_("The copy is gone for good; its record stays. Remove it?"), when=lambda row: row.state == Made.READY),),
+        verbs=(Verb("drop", _("Remove the copy"), actions.remove_version, permission="learning.version.delete", icon="trash", danger=True, confirm=_("The copy is gone for good; its record stays. Remove it?"), when=lambda row: row.state != Made.REMOVED),),
         template="learning/version.html",
     )
 )
@@ -196,11 +203,13 @@ import pyarrow as pa
 ask = urllib.request.Request("{address}?form=arrow",
                              headers={{"Authorization": "Lianfang KEY_ID:KEY_SECRET"}})
 with pa.ipc.open_stream(urllib.request.urlopen(ask)) as batches:
-    table = batches.read_all()      # or: for batch in batches, which keeps one in memory
+    table = batches.read_all()  # or: for batch in batches, which keeps one in memory
 
-frame = table.to_pandas()                                        # pandas
-values = table["{number}"].fill_null(0).to_numpy()               # numpy
-# tensor = torch.from_numpy(values.copy())                       # torch
+# pandas
+frame = table.to_pandas()
+# numpy, torch
+values = table["{number}"].fill_null(0).to_numpy()
+# tensor = torch.from_numpy(values.copy())
 '''
 
 
@@ -264,5 +273,6 @@ def manifest(request: HttpRequest, pk: Any) -> HttpResponse:
 @panel("lake.search.keep", permission="learning.dataset.add")
 def keep(request: HttpRequest, asked: Any) -> str:
     """From the search page to a data set with the same question."""
-    pairs = {"filters": "\n".join(f"{one.column}:{one.op}:{one.value}" for one in asked.filters), "words": asked.words, "period": asked.span if asked.span in dict(models.DataSet._meta.get_field("period").flatchoices) else ""}
+    time = {"period": asked.span if asked.span in PERIODS else Period.DAY} if asked.span else {"period": Period.FIXED, "since": asked.low, "until": asked.high}
+    pairs = {"filters": "\n".join(f"{one.column}:{one.op}:{one.value}" for one in asked.filters), "words": asked.words, **time}
     return render_to_string("learning/part_keep.html", {"pairs": [(name, value) for name, value in pairs.items() if value]}, request=request)

@@ -17,7 +17,7 @@ from lianfang.commons.frame.pages import page, panel
 from lianfang.commons.frame.sheets import Column, Filter, Sheet, SheetForm, Verb
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.learning import actions, declare, models
-from lianfang.rooms.learning.pages.overview import RUN_TONES, learner_name
+from lianfang.rooms.learning.pages.overview import RUN_TONES, how_far, learner_name
 from lianfang.rooms.learning.types import Ended
 
 SHOWN = 30
@@ -66,7 +66,7 @@ def runs_panel(request: HttpRequest, row: models.Training) -> str:
     """How its metric went, and each run with how it ended."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]
     rows = list(models.Run.objects.seen_by(viewer).filter(training=row).select_related("model", "version__dataset").order_by("-begun", "-id")[:SHOWN])
-    lines = [{"row": one, "tone": RUN_TONES[Ended(one.state)], "watch": reverse("jobs:work", kwargs={"pk": one.job}) if one.job and one.person == str(viewer.id) else ""} for one in rows]
+    lines = [{"row": one, "tone": RUN_TONES[Ended(one.state)], "work": how_far(one.job) if one.state == Ended.RUNNING else None, "watch": reverse("jobs:work", kwargs={"pk": one.job}) if one.job and one.person == str(viewer.id) else ""} for one in rows]
     context = {"row": row, "lines": lines, "moving": any(one.state == Ended.RUNNING for one in rows), "chart": chart([one for one in rows[::-1] if one.metric is not None], row)}
     return render_to_string("learning/part_runs.html", context, request=request)
 

@@ -28,6 +28,7 @@ ROWS, MANIFEST = "rows.parquet", "manifest.json"
 LEFT_OUT = "X-Rows-Left-Out"
 """The header that says how many rows an answer lacks, because they leave only with approval."""
 PATHS = ("territory", "industry")
+"""Whose a row is: what a copy is narrowed by, and does not give out."""
 
 
 def folder(version: models.Version) -> Path:
@@ -61,7 +62,7 @@ def counted(version: models.Version, *, viewer: Viewer) -> tuple[dict[int, int],
 def rows(version: models.Version, *, viewer: Viewer, to: To, whole: bool = False) -> Iterator[pa.Table]:
     """The rows, some thousand at a time, at least one table; ``whole``: also those that leave only with approval."""
     if version.dataset.origin == Origin.EVENTS:
-        chosen = [column["name"] for column in version.columns if column["name"] not in PATHS]
+        chosen = [column["name"] for column in version.columns]
         yield from lake.seen_copy(place(version), chosen, viewer=viewer, to=to, below=0 if whole else lake.approving(viewer))
     else:
         yield _lessons(version, viewer).drop_columns(list(PATHS))

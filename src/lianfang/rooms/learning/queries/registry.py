@@ -30,15 +30,16 @@ def artefact_place(digest: str) -> Path:
     return Path(settings.HOME) / "models" / digest[:2] / digest
 
 
-def artefact(model: models.Model) -> bytes:
-    """The bytes of a model, checked against its digest. Raises ``Missing`` or ``Conflict``."""
+def artefact(model: models.Model) -> Path:
+    """The file of a model, checked against its digest. Raises ``Missing`` or ``Conflict``."""
     path = artefact_place(model.digest)
     if not path.is_file():
         raise Missing("The artefact is not there", why=str(model), todo="Bring the folder “models” back from the backup.")
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != model.digest:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != model.digest:
         raise Conflict("The artefact is damaged", why=f"The SHA-256 of {model} is another.", todo="Bring it back from the backup.")
-    return content
+    return path
 
 
 def in_use(organisation: str, *, learner: str) -> models.Model | None:
