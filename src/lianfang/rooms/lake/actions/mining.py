@@ -38,6 +38,9 @@ STEP, STEPS = 100_000, 30
 """Events in one transaction, and how many of these one job does."""
 BEGIN = timedelta(days=1)
 """The first time: events that came in during the last day. Afterwards writers that were silent for longer do not hold the others back."""
+SLOW = timedelta(minutes=5)
+"""A writer that is quite new may bring its first events so much later than others theirs."""
+MILLI = timedelta(milliseconds=1)
 MEMORY, MOST_MINERS = 24 << 20, 8
 HOURS_KEPT = 7 * 24
 TEXT = 2000
@@ -84,12 +87,14 @@ def _read() -> int:
     reached = dict(models.MinedTo.objects.values_list("writer", "event_id"))
     floor = _floor(reached.values())
     text = f"CASE WHEN coalesce(message, '') <> '' THEN substr(message, 1, {TEXT}) WHEN NOT starts_with(raw, '{{') AND NOT starts_with(raw, '<E') AND NOT starts_with(raw, '<?') THEN substr(raw, 1, {TEXT}) END"
-    seen = "".join(" AND NOT (split_part(event_id, '-', 2) = ? AND event_id <= ?)" for _writer in reached)
-    sql = f"SELECT event_id, source, coalesce(level, {int(DataLevel.L4)}) AS level, time, {text} AS text FROM stored WHERE {scope.rows(SYSTEM)} AND event_id > ?{seen} ORDER BY event_id LIMIT {STEP}"  # noqa: S608  (columns and numbers of ours)
-    events = scope.query(sealed=True).arrow(sql, [floor, *(part for pair in reached.items() for part in pair)], bounds=Bounds(EVENT_TABLES, later=floor))
-    if not events.num_rows:
+    where = f"{scope.rows(SYSTEM)} AND event_id > ?" + "".join(" AND NOT (split_part(event_id, '-', 2) = ? AND event_id <= ?)" for _writer in reached)
+    params, bounds, query = [floor, *(part for pair in reached.items() for part in pair)], Bounds(EVENT_TABLES, later=floor), scope.query(sealed=True)
+    end = query.rows(f"SELECT max(event_id) AS last FROM (SELECT event_id FROM stored WHERE {where} ORDER BY event_id LIMIT {STEP})", params, bounds=bounds)[0]["last"]  # noqa: S608  (columns and numbers of ours)
+    if end is None:
         return 0
-    to = {str(name).split("-")[1]: str(name) for name in events["event_id"].to_pylist()}
+    sql = f"SELECT event_id, source, coalesce(level, {int(DataLevel.L4)}) AS level, time, {text} AS text FROM stored WHERE {where} AND event_id <= ?"  # noqa: S608
+    events = query.arrow(sql, [*params, end], bounds=bounds)
+    to = {name.split("-")[1]: name for name in sorted(events["event_id"].to_pylist())}
     told = events.filter(pc.and_kleene(pc.is_valid(events["text"]), pc.invert(pc.starts_with(events["text"], STEADY))))
     sources = {row.name: row for row in models.Source.objects.filter(name__in=pc.unique(told["source"]).to_pylist())}
     try:
@@ -108,7 +113,8 @@ def _floor(reached: Iterable[str]) -> str:
     latest = max((_moment(one) for one in reached), default=None)
     if latest is None:
         return f"{int((clock.now() - BEGIN).timestamp() * 1000):011x}"
-    return min(one for one in reached if _moment(one) >= latest - BEGIN.total_seconds() * 1000)
+    slowest = min(moment for moment in map(_moment, reached) if moment >= latest - BEGIN // MILLI)
+    return f"{slowest - SLOW // MILLI:011x}"
 
 
 def _moment(event_id: str) -> int:
