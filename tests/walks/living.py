@@ -21,6 +21,11 @@ ROOT = Path(__file__).parents[2]
 class Node:
     """``lianfang up`` in a fresh home, its output kept, until the ``with`` block ends."""
 
+    PATIENCE = 180.0
+    """Seconds until it answers."""
+    GROUP = False
+    """Whether its processes are a group of their own, so that all of them can be ended."""
+
     def __init__(self, home: Path, **environment: str):
         self.home, self.port = home, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -30,9 +35,9 @@ class Node:
 
     def __enter__(self) -> Node:
         with self.out.open("w") as out:
-            self.process = subprocess.Popen(self.command("up"), env=self.environment, stdout=out, stderr=subprocess.STDOUT, cwd=self.home.parent)
+            self.process = subprocess.Popen(self.command("up"), env=self.environment, stdout=out, stderr=subprocess.STDOUT, cwd=self.home.parent, start_new_session=self.GROUP)
         try:
-            self.until(self.healthy, "the node answers", seconds=180)
+            self.until(self.healthy, "the node answers", seconds=self.PATIENCE)
         except BaseException:
             self.process.kill()
             raise
