@@ -65,6 +65,7 @@ def test_every_kind_of_device_of_a_command_centre_is_read_and_found_again(viewer
     assert client_of("outsider").get(asked).json()["events"] == []
 
 
+@pytest.mark.covers("Q10")
 def test_a_port_is_allotted_beforehand_and_the_form_proposes_it(viewers, client_of, monkeypatch):
     """The range that the firewalls let through is set once; each new source gets the next port of it, UDP and TCP apart."""
     monkeypatch.setenv("LIANFANG_SYSLOG_PORTS", "6514-6515")

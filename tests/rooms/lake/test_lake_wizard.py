@@ -56,7 +56,7 @@ def picked(address: str, client, targets: dict[str, str], **more: str) -> dict[s
     return sent | {name: value for name, value in more.items() if ":" not in name}
 
 
-@pytest.mark.covers("Q09")
+@pytest.mark.covers("Q09", "Q10")
 def test_a_table_in_chinese_becomes_a_source_without_code(me, viewers):
     """Pasted, recognised, seen, picked, saved: the sample is searchable, and what comes later is read alike."""
     address = bring(me, TABLE)

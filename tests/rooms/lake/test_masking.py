@@ -25,6 +25,7 @@ def rule(client, name="users", **fields):
     return models.MaskRule.objects.get(name=name)
 
 
+@pytest.mark.covers("Q11")
 def test_a_rule_by_page_and_the_original_lies_nowhere(put, browser, home, source, viewers):
     client = browser("member")
     rule(client, columns=["user"], reversible="on")
@@ -128,6 +129,7 @@ def test_a_rule_that_cannot_work_is_not_taken_and_says_why(browser):
     assert not models.MaskRule.objects.exists()
 
 
+@pytest.mark.covers("Q11")
 def test_what_leaves_is_hidden_by_recipient_and_no_expression_leads_around_it(put, browser, users):
     client = browser("member")
     put(sysmon(1, User=r"HARBOUR\zhang.wei", CommandLine=f"notify zhang.wei --to {PHONE}", ParentCommandLine="zhang.wei"))

@@ -25,6 +25,7 @@ def _copy(client, content, **more):
     return answer, b"".join(answer.streaming_content) if answer.streaming else answer.content
 
 
+@pytest.mark.covers("Q11")
 def test_a_capture_is_shared_without_addresses_and_without_what_was_said(client_of):
     content = packets.pcapng(packets.office(1795161600.5))
     client = client_of("member")

@@ -13,7 +13,8 @@ import html
 import io
 import re
 from collections.abc import Iterable, Iterator
-from email.message import Message
+from contextlib import suppress
+from email.message import EmailMessage, Message
 from email.utils import getaddresses
 from typing import Any
 
@@ -156,6 +157,41 @@ def _outlook(frame: bytes) -> dict[str, Any]:
     texts = [("", kind, text[:TEXT].encode("utf-8", "replace"), True) for kind, text in (("text/plain", message.body), ("text/html", message.html_body)) if text]
     files = [(each.file_name or "", each.mime_type or "application/octet-stream", each.file_bytes or b"", False) for each in list(message.attachments)[:PARTS]]
     return {**found, **_parts([*texts, *files], "utf-8")}
+
+
+def internet(frame: bytes, *, limits: Limits) -> bytes:
+    """A message file as Internet mail: an ``.eml`` as it is, Outlook's ``.msg`` with its headers, texts and attachments. Raises ``Unreadable``."""
+    if len(frame) > limits.mail_bytes:
+        raise too_large(len(frame), limits)
+    if not frame.startswith(OLE):
+        return frame
+    try:
+        return _rebuilt(frame)
+    except Exception as error:  # a foreign parser on hostile bytes
+        raise Unreadable(f"Not a readable message: {type(error).__name__}: {str(error)[:160]}", _TODO) from error
+
+
+def _rebuilt(frame: bytes) -> bytes:
+    import oxmsg  # only nodes that read Outlook's files pay for it
+
+    message, made = oxmsg.Message.load(io.BytesIO(frame)), EmailMessage()
+    headers = [(str(name), _clean(str(value))) for name, value in dict(message.message_headers or {}).items()]
+    for name, value in headers:
+        if name.lower().startswith(("content-", "mime-version")):
+            continue
+        with suppress(ValueError):  # a second From, or a value that no mail may have
+            made[name] = value
+    said = {"From": _clean(message.sender or ""), "To": ", ".join(_clean(each.email_address or "") for each in list(message.recipients)[:1000]), "Subject": _clean(message.subject or "")}
+    for name, value in said.items():
+        if value and name not in made:
+            made[name] = value
+    made.set_content(message.body or "")
+    if message.html_body:
+        made.add_alternative(message.html_body, subtype="html")
+    for each in list(message.attachments)[:PARTS]:
+        kind, _, sub = (each.mime_type or "application/octet-stream").partition("/")
+        made.add_attachment(each.file_bytes or b"", maintype=kind or "application", subtype=sub or "octet-stream", filename=each.file_name or "attachment")
+    return made.as_bytes()
 
 
 def _clean(text: str) -> str:

@@ -9,13 +9,17 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.urls import reverse
 
+from lianfang.commons.frame import sheets
 from lianfang.commons.frame.pages import Query, Response, Schema, api
+from lianfang.commons.frame.sheets import Question
 from lianfang.kernel.errors import Invalid
+from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.intel import actions, models, queries
 from lianfang.rooms.intel.queries import intakes, reading
-from lianfang.rooms.intel.types import Stage, Terms
+from lianfang.rooms.intel.types import Sharing, Stage, Terms
 
 router = api("intel")
 
@@ -69,6 +73,48 @@ def look_up_one(request: HttpRequest, value: str) -> dict[str, Any]:
 def look_up_many(request: HttpRequest, asked: Asked) -> dict[str, Any]:
     """The same for up to a thousand values."""
     return {"answers": [queries.plain(answer) for answer in queries.look_up(asked.values, request.viewer)]}  # type: ignore[attr-defined]
+
+
+# ---- sharing ---------------------------------------------------------------------------------------------------
+
+
+class ShareIn(Schema):
+    """Which indicators, and how they are shared. ``asked``: conditions as in the address of the watch list; ``source``, ``note``, ``tags``, ``own``: keep, hide or remove; ``to``: a destination of reports."""
+
+    asked: str = "standing=active"
+    tlp: str = "green"
+    source: str = "keep"
+    note: str = "hide"
+    tags: str = "keep"
+    own: str = "remove"
+    ours: list[str] = []
+    words: list[str] = []
+
+    def rows(self, viewer: Viewer) -> tuple[Question, Sharing]:
+        """The question, and how."""
+        said = {name: [getattr(self, name)] for name in ("tlp", "source", "note", "tags", "own")} | {"ours": self.ours, "words": self.words}
+        return Question.of(sheets.of("intel.indicator"), QueryDict(self.asked), viewer), actions.sharing_of(said)
+
+
+class ReportIn(ShareIn):
+    """The same, to a destination by its id."""
+
+    to: UUID
+
+
+@router.post("/share", summary="Indicators for others as CSV, chosen fields pseudonymised or left out", operation_id="intel_share", tags=["intel.indicator"])
+def share(request: HttpRequest, said: ShareIn) -> HttpResponse:
+    """The table. Needs ``intel.indicator.export``; TLP:RED never goes; each time is on the ledger."""
+    question, how = said.rows(request.viewer)  # type: ignore[attr-defined]
+    return HttpResponse(actions.share(question.every(), how, about=question.sentence(), actor=request.viewer), content_type="text/csv; charset=utf-8")  # type: ignore[attr-defined]
+
+
+@router.post("/report", summary="Indicators to a destination, chosen fields pseudonymised or left out", operation_id="intel_report", tags=["intel.indicator"])
+def report(request: HttpRequest, said: ReportIn) -> Response:
+    """202: kept, and sent by a worker; ``watch`` is the page of its progress."""
+    question, how = said.rows(request.viewer)  # type: ignore[attr-defined]
+    row = actions.report(question.every(), how, said.to, about=question.sentence(), actor=request.viewer)  # type: ignore[attr-defined]
+    return Response({"report": str(row.pk), "rows": row.rows, "kept_back": row.kept_back, "watch": request.build_absolute_uri(reverse("lake:report", kwargs={"pk": row.pk}))}, status=202)
 
 
 # ---- importing -------------------------------------------------------------------------------------------------

@@ -9,24 +9,27 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse, reverse_lazy
+from django.utils.text import capfirst
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame import sheets
 from lianfang.commons.frame.pages import Found, Nav, finder, page, said, sayable, show, told, unchanged
-from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Sheet, SheetForm, Verb, linked
+from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Onward, Question, Sheet, SheetForm, Verb, linked
 from lianfang.engines.schema import observables
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Invalid
+from lianfang.kernel.errors import Fault, Invalid
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.intel import actions, models, queries
 from lianfang.rooms.intel.queries import intakes, reading
 from lianfang.rooms.intel.queries.candidates import Candidate
-from lianfang.rooms.intel.types import About, Form, Kind, Mark, Stage, Standing, Terms
+from lianfang.rooms.intel.types import About, Form, Kind, Mark, Stage, Standing, Terms, Way
+from lianfang.rooms.lake import queries as lake
 
 SECTION = "intelligence"
+sayable("%(marked)s are marked more closely than may go, %(own)s are your own.", "At most %(number)s are shared at once.")
 sayable(*(form for word in (*reading.MAILED.values(), f"{reading.ATTACHED}: %(name)s") for form in (f"{word} (%(subject)s)", word)))
 TONES = {Standing.ACTIVE: "good", Standing.PENDING: "busy", Standing.EXPIRED: "quiet", Standing.REVOKED: "warn"}
 STAGES = {Stage.DRAFT: "quiet", Stage.WAITING: "busy", Stage.RUNNING: "busy", Stage.DONE: "good", Stage.FAILED: "bad"}
@@ -100,6 +103,7 @@ sheets.register(
         change=actions.change,
         remove=actions.remove,
         importable=False,
+        onward=(Onward("intel:share", pgettext_lazy("verb", "Share"), "share", "intel.indicator.export"),),
         about=linked(_("What events are examined for, as long as it is active."), "intel:import", _("Import indicators")),
         empty=(_("Nothing is watched for yet"), _("Bring in a list, a table or a STIX bundle, or enter a value by hand."), reverse_lazy("intel:import"), _("Import indicators")),
         verbs=(
@@ -108,6 +112,41 @@ sheets.register(
         ),
     )
 )  # fmt: skip
+
+
+# ---- sharing ---------------------------------------------------------------------------------------------------
+
+WATCHED_BY_DEFAULT = f"standing={Standing.ACTIVE}"
+FIELDS_SAID = {"source": _("source"), "note": _("note"), "tags": _("tags"), "own": _("Values of your own")}
+
+
+@page("share/", name="share", permission="intel.indicator.export", title=_("Share indicators"), parent="indicator_list")
+def share(request: HttpRequest) -> HttpResponse:
+    """What the list showed, with chosen fields hidden: seen side by side, then taken away or reported."""
+    viewer, post = request.viewer, request.POST  # type: ignore[attr-defined]
+    asked = post.get("asked", "") or request.GET.urlencode() or WATCHED_BY_DEFAULT
+    question = Question.of(sheets.of("intel.indicator"), QueryDict(asked), viewer)
+    context: dict[str, Any] = {"asked": asked, "sentence": question.sentence() or gettext("the whole watch list"), "goals": lake.destinations("indicators", viewer=viewer), "marks": Mark.choices[:-1], "ours": post.get("ours", ""), "words": post.get("words", "")}
+    status = 200
+    try:
+        how = actions.sharing_of(dict(post.lists()))
+        context |= {"how": how, "fields": [(name, capfirst(label), [(way, said, getattr(how, name) == way) for way, said in Way.choices]) for name, label in FIELDS_SAID.items()]}
+        if request.method == "POST" and post.get("do") == "take":
+            return _taken(actions.share(question.every(), how, about=context["sentence"], actor=viewer))
+        if request.method == "POST" and post.get("to"):
+            row = actions.report(question.every(), how, post["to"], about=context["sentence"], actor=viewer)
+            messages.success(request, gettext("Kept; it is sent now and can be watched here."))
+            return HttpResponseRedirect(reverse("lake:report", kwargs={"pk": row.pk}))
+        context["seen"] = actions.look(question.every(), how, actor=viewer)
+    except Fault as fault:
+        context["fault"], status = fault, fault.status
+    return show(request, "intel/share_seen.html" if request.htmx else "intel/share.html", context, status=200 if request.htmx else status)  # type: ignore[attr-defined]
+
+
+def _taken(content: bytes) -> HttpResponse:
+    answer = HttpResponse(content, content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="indicators-{clock.now():%Y%m%d-%H%M%S}.csv"'
+    return answer
 
 
 # ---- the knowledge base ----------------------------------------------------------------------------------------

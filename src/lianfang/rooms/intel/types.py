@@ -55,6 +55,38 @@ class Mark(TextChoices):
     RED = "red", "TLP:RED"
 
 
+class Way(TextChoices):
+    """What becomes of a field of indicators that are shared."""
+
+    KEEP = "keep", pgettext_lazy("sharing", "as it is")
+    HIDE = "hide", pgettext_lazy("sharing", "pseudonymised")
+    REMOVE = "remove", pgettext_lazy("sharing", "left out")
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How indicators are shared: the highest mark that goes, what becomes of source, note, tags and of values that are our own; ``ours``: our domains, ``words``: further names of ours."""
+
+    tlp: str = "green"
+    source: str = "keep"
+    note: str = "hide"
+    tags: str = "keep"
+    own: str = "remove"
+    ours: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Leaving:
+    """Indicators as they go: rows of the table, some of the changes as (value, field, before, after), and how many stay: marked too closely, our own."""
+
+    rows: list[tuple[str, ...]] = field(default_factory=list)
+    changes: list[tuple[str, str, str, str]] = field(default_factory=list)
+    changed: int = 0
+    marked: int = 0
+    own: int = 0
+
+
 class Standing(TextChoices):
     """Where an indicator stands now."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from io import BytesIO
 from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
@@ -61,6 +62,13 @@ def share(request: HttpRequest) -> HttpResponseBase:
     """The copy. ``rule``: a rule of desensitising for addresses, as the page lists them; empty: the first. ``X-Capture-Whole: no`` when the capture broke off."""
     made = actions.share_capture(request.FILES.get("file"), request.POST.get("rule", ""), actor=request.viewer)  # type: ignore[attr-defined,arg-type]
     return download(made.file, made.name, made.KIND, made.headers)
+
+
+@router.post("/mails/share", summary="A copy of a mail for sharing: who was attacked hidden, the attacker's kept (multipart, field “file”)", operation_id="lake_mail_share", tags=["lake.event"])
+def share_mail(request: HttpRequest) -> HttpResponseBase:
+    """The copy as .eml. ``ours``: domains of your own; ``words``: further names; ``drop``: headers to remove, with ``*``; ``kinds`` (repeatable): phone, resident_id, bank_card, credit_code, credential; ``keep`` (repeatable): SHA-256 of attachments that stay."""
+    made = actions.share_mail(request.FILES.get("file"), actions.wish_of(dict(request.POST.lists())), actor=request.viewer)  # type: ignore[attr-defined,arg-type]
+    return download(BytesIO(made.copy.content), made.name, made.KIND)
 
 
 class Asked(Schema):

@@ -15,12 +15,12 @@ all guarded by ``<room>.<kind>.view|add|change|delete|export`` and narrowed by `
 from __future__ import annotations
 
 from lianfang.commons.frame.sheets import exchange, imports, registry, rest, views
-from lianfang.commons.frame.sheets.declare import SEVERITIES, Column, Filter, Sheet, Verb, linked
+from lianfang.commons.frame.sheets.declare import SEVERITIES, Column, Filter, Onward, Sheet, Verb, linked
 from lianfang.commons.frame.sheets.forms import SheetForm
 from lianfang.commons.frame.sheets.question import Question
 from lianfang.commons.frame.sheets.registry import forget, of, registered
 
-__all__ = ["SEVERITIES", "Column", "Filter", "Question", "Sheet", "SheetForm", "Verb", "forget", "linked", "of", "register", "registered"]
+__all__ = ["SEVERITIES", "Column", "Filter", "Onward", "Question", "Sheet", "SheetForm", "Verb", "forget", "linked", "of", "register", "registered"]
 
 
 def register(sheet: Sheet) -> Sheet:

@@ -100,6 +100,16 @@ class Verb:
     when: Callable[[Row], bool] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """A page that goes on with what the list shows: its address gets the list's conditions."""
+
+    page: str
+    label: Text
+    icon: str = ""
+    permission: str = ""
+
+
 @dataclass(eq=False, kw_only=True)
 class Sheet:
     """A kind of thing as list, detail, form, import, export and API. Declare, then ``register``.
@@ -107,7 +117,7 @@ class Sheet:
     ``create(values, *, actor)``, ``change(row, values, *, actor)``, ``remove(row, *, actor)`` replace the default verbs
     (save, tell the journal, one transaction); ``False`` takes one away. ``rows(viewer)`` replaces ``objects.seen_by``
     and is required where the model is not ``Scoped``. ``fields``: what the form and the import write; none: read only.
-    ``sensitive``: fields whose values no record of the journal shows.
+    ``sensitive``: fields whose values no record of the journal shows. ``onward``: buttons that take what the list shows elsewhere.
     """
 
     model: type[models.Model]
@@ -133,6 +143,7 @@ class Sheet:
     form_template: str = "frame/sheet/form.html"
     facts: Sequence[str | Column] = ()
     about: Text = ""
+    onward: Sequence[Onward] = ()
     empty: tuple[Text, Text, str, Text] | None = None
     poll: int = 30
     found: bool = True

@@ -107,6 +107,7 @@ def around(request: HttpRequest, sheet: Sheet, question: Question, viewer: Viewe
         "choice": [{"column": column, "on": column.name in chosen} for column in sheet.columns],
         "chips": [{"condition": condition, "without": question.address(*condition.names), "others": hidden(question, *condition.names)} for condition in sorted(question.conditions, key=lambda one: not one.on)],
         "hidden": hidden(question, "q"), "views": views_of(sheet, question, viewer), "plain": question.plain, "asked": question.address()[1:],
+        "onward": [{"label": one.label, "icon": one.icon, "url": reverse(one.page)} for one in sheet.onward if not one.permission or viewer.may(one.permission)],
         "can": {verb: sheet.may(viewer, verb) for verb in ("add", "import", "export", "delete")},
         "add_url": address(sheet, "{kind}_add") if sheet.creates else "", "import_url": address(sheet, "{kind}_import") if sheet.may(viewer, "import") else "",
         "export_url": address(sheet, "{kind}_export"), "views_url": address(sheet, "{kind}_views"), "clear": question.address("q", *(name for c in question.conditions for name in c.names)),

@@ -12,6 +12,7 @@ __getattr__, __all__ = lazy.door(
         "importing": "import_csv import_list import_stix take_in",
         "intake": "carry_out deliver discard start sweep upload",
         "knowing": "forget",
+        "sharing": "look report share sharing_of",
         "keeping": "FIELDS add change remove restore revoke tell",
     },
 )

@@ -6,6 +6,7 @@
 """
 
 from lianfang.rooms.intel.queries.looking import known_of, look_up, names_of, plain
+from lianfang.rooms.intel.queries.sharing import COLUMNS, leaving
 from lianfang.rooms.intel.queries.watching import active, size, watchlist, watchlist_version
 
-__all__ = ["active", "known_of", "look_up", "names_of", "plain", "size", "watchlist", "watchlist_version"]
+__all__ = ["COLUMNS", "active", "known_of", "leaving", "look_up", "names_of", "plain", "size", "watchlist", "watchlist_version"]

@@ -113,7 +113,7 @@
   document.addEventListener("htmx:afterSettle", (e) => {
     markDensity(); fade(); charts();
     all("form.sheet-form").forEach(count);
-    const asked = one("#sheet")?.dataset.asked; if (asked !== undefined) all("[data-follows-list]").forEach((a) => { const format = new URL(a.href).searchParams.get("format"); a.href = `${a.pathname}?${asked}${asked ? "&" : ""}format=${format}`; });
+    const asked = one("#sheet")?.dataset.asked; if (asked !== undefined) all("[data-follows-list]").forEach((a) => { const format = new URL(a.href).searchParams.get("format"); a.href = `${a.pathname}?${asked}${format ? `${asked ? "&" : ""}format=${format}` : ""}`; });
   });
 
   // -- charts are fetched only by pages that have one
