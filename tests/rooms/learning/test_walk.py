@@ -21,7 +21,8 @@ from lianfang.commons.ledger.models import Record
 from lianfang.kernel import clock
 from lianfang.rooms.lake import actions as lake_actions
 from lianfang.rooms.lake import models as lake_models
-from lianfang.rooms.learning import actions, models
+from lianfang.rooms.learning import actions, declare, models
+from lianfang.rooms.learning.types import Learned, Origin
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECRET = "net use x: /user:admin password=Hunter-22"
@@ -370,6 +371,65 @@ def test_a_training_on_a_schedule_approves_by_itself_only_what_is_no_worse(brows
     assert models.Model.objects.count() == 2
     api = client.get("/api/learning/runs/?state=same").json()
     assert api["items"][0]["rows"] == 5
+
+
+@pytest.fixture
+def usual():
+    """A learner of a room above: how long command lines usually are."""
+
+    def train(rows, progress):
+        lengths = [len(line) for line in rows["process_cmd"].to_pylist() if line]
+        taught, held = lengths[::2], lengths[1::2]
+        mean = sum(taught) / len(taught)
+        return Learned(json.dumps({"mean": mean, "longest": max(lengths)}).encode(), "json", {"error": sum(abs(mean - one) for one in held) / max(1, len(held))}, rows=len(taught), held=len(held))
+
+    used = []
+    one = declare.Learner(key="usual", label="usual", about="", origin=Origin.EVENTS, kind="mean", metric="error", train=train, use=lambda artefact, name, whose: used.append((json.loads(artefact), name)), drop=lambda whose: used.append(None), least=True)
+    declare.learner(one)
+    yield used
+    declare._learners.pop("usual")
+
+
+def test_a_learner_of_another_room_reads_events_opened_and_is_told_what_is_in_use(put, browser, users, usual):
+    cleared(users.member)
+    client = browser("member")
+    client.post("/lake/protection/", {"level": 4, "hours": 24, "reads": 0, "exports": 0, "seal": "on", "approve": "on"})
+    put(*(sysmon(n) for n in range(1, 6)), sysmon(6, CommandLine=SECRET))
+    row = declared(client, columns=["process_cmd"])
+    client.post("/learning/trainings/add/", {"name": "lengths", "learner": "usual", "dataset": str(row.pk), "pace": "never", "auto": "on", "enabled": "on"})
+    client.post("/learning/trainings/", {"do": f"run:{models.Training.objects.get().pk}"})
+    jobs.work(once=True)
+    run = models.Run.objects.get()
+    assert (run.state, run.rows, run.held, run.trouble) == ("done", 3, 3, "")
+    assert usual == [({"mean": usual[0][0]["mean"], "longest": len(SECRET)}, "lengths v1")], "a sealed line is opened for who may see it"
+    client.post("/learning/models/", {"do": f"retire:{models.Model.objects.get().pk}", "confirm": "1"})
+    assert usual[-1] is None
+
+
+def test_a_grade_that_comes_later_hides_a_column_of_a_version_that_was_there(put, browser, key, client, users):
+    put(sysmon(1))
+    member = browser("member")
+    version = made(member, declared(member, columns=["process_cmd", "host"]))
+    head = key("member", *READS)
+    member = browser("member")
+    row = lake_models.Grade.objects.create(dataset="events", column="process_cmd", item="", level=4, state="changed", reviewed=clock.now(), organisation=version.organisation, territory=version.territory, industry=version.industry)
+    client.logout()
+    taken = arrow(client.get(f"/api/learning/versions/{version.pk}/rows", **head))
+    assert (taken["process_cmd"].to_pylist(), taken["masked"].to_pylist()) == ([None], [True])
+    row.delete()
+    assert arrow(client.get(f"/api/learning/versions/{version.pk}/rows", **head))["process_cmd"].to_pylist() == ["whoami /all 1"]
+
+
+def test_decisions_of_reviewers_are_read_by_key_within_the_scope(browser, client, key):
+    member = browser("member")
+    taught(member, **ACCOUNTS)
+    member.post("/learning/sets/add/", {"name": "lessons", "purpose": "to teach grading", "origin": "lessons", "period": "7d", "pace": "never"})
+    version = made(member, models.DataSet.objects.get(name="lessons"))
+    client.logout()
+    taken = arrow(client.get(f"/api/learning/versions/{version.pk}/rows", **key("member", *READS)))
+    assert (sorted(taken["column"].to_pylist()), set(taken["item"].to_pylist())) == (sorted(ACCOUNTS), {"030301"})
+    assert "territory" not in taken.column_names
+    assert client.get(f"/api/learning/versions/{version.pk}/rows", **key("outsider", *READS)).status_code == 404
 
 
 def test_a_run_that_fails_says_why_and_the_next_one_can_begin(browser):

@@ -109,15 +109,15 @@ def copy_levels(path: Path, *, viewer: Viewer) -> tuple[dict[int, int], dict[int
     return shown, veiled
 
 
-def seen_copy(path: Path, columns: Sequence[str], *, viewer: Viewer, to: To, below: int = 0) -> Iterator[pa.Table]:
+def seen_copy(path: Path, columns: Sequence[str], *, viewer: Viewer, to: To | None, below: int = 0) -> Iterator[pa.Table]:
     """A copy as a viewer may have it, some thousand rows at a time: rows of their scope and below that level, content above their clearance null, what the
-    rules of desensitising leave of it, and ``masked``. At least one table, which says what columns there are."""
+    rules of desensitising leave of it on the way ``to`` somewhere (``None``: it stays in the node), and ``masked``. At least one table, which says what columns there are."""
     viewer.must("lake.event.view")
     held = set(pq.read_schema(path).names)
     names = [name for name in columns_of(columns) if name in held]
     told = [name for name in names if name not in PATHS and (name in ALWAYS or name in columns)]
     shown, listed = scope.view(viewer, below=below), ", ".join(f'"{name}"' for name in names)
-    number, rules = pq.read_metadata(path).num_rows, shielding.rules_out(to, viewer)
+    number, rules = pq.read_metadata(path).num_rows, shielding.rules_out(to, viewer) if to else []
     for first in range(0, max(number, 1), STEP):
         sql = f"SELECT {listed}, masked FROM shown ORDER BY time, event_id"  # noqa: S608  (columns of ours)
         rows = scope.query().arrow(sql, bounds=_of(path, first), views={"shown": shown})

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ def make_version(version: str, *, progress: Progress) -> models.Version:
 def _fill(row: models.Version, path: Path, progress: Progress) -> None:
     """Write the rows and put what they are into the row, which is not saved yet."""
     now = clock.now()
-    viewer = Viewer(id=SYSTEM.id, name=SYSTEM.name, territory=(row.territory,), permissions=SYSTEM.permissions, clearance=DataLevel(row.dataset.clearance), kind=SYSTEM.kind)
+    viewer = at_work(row.dataset)
     row.since, row.until = row.dataset.bounds(now)
     if row.dataset.origin == Origin.EVENTS:
         asked = question(row.dataset, row.since, row.until)
@@ -165,6 +166,11 @@ class Tally:
 
     def _of(self, name: str) -> int | None:
         return max(self._level[name], self.graded.get(name, 0)) if name in self._level else None
+
+
+def at_work(row: models.DataSet) -> Viewer:
+    """The node at work for a data set: rows of its organisation and below, content up to the clearance of whoever declared it."""
+    return replace(SYSTEM, territory=(row.territory,), clearance=DataLevel(row.clearance))
 
 
 def _failed(row: models.Version, error: Exception) -> None:

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 from django.db import transaction
 from django.utils.translation import gettext
 
@@ -128,7 +128,8 @@ def _version(run: models.Run, progress: Progress) -> models.Version:
 
 def _taught(run: models.Run, version: models.Version, progress: Progress) -> Learned:
     learner = declare.learner_called(run.training.learner)
-    learned = learner.train(pq.read_table(queries.place(version)), progress)
+    rows = pa.concat_tables(list(queries.rows(version, viewer=making.at_work(version.dataset), to=None, whole=True)))
+    learned = learner.train(rows, progress)
     if learner.metric not in learned.metrics:
         raise Invalid(f"{learner.key} measured nothing", why=f"Its metrics lack {learner.metric}.", todo="Mend the learner.")
     return learned

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Max, OuterRef, Q, Subquery
+from django.db.models import Count, F, Max, OuterRef, Q, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
@@ -28,7 +28,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     """The newest of each list, with what waits for somebody."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]
     newest = models.Version.objects.filter(dataset=OuterRef("pk")).order_by("-number")
-    sets = models.DataSet.objects.seen_by(viewer).annotate(kept=Count("versions", filter=Q(versions__state=Made.READY)), last=Max("versions__made"), newest=Subquery(newest.values("pk")[:1])).order_by("-last", "name")
+    sets = models.DataSet.objects.seen_by(viewer).annotate(kept=Count("versions", filter=Q(versions__state=Made.READY)), last=Max("versions__made"), newest=Subquery(newest.values("pk")[:1])).order_by(F("last").desc(nulls_last=True), "name")
     known = models.Version.objects.in_bulk([row.newest for row in sets[:SHOWN] if row.newest])
     entries = models.Model.objects.seen_by(viewer)
     last = models.Run.objects.filter(training=OuterRef("pk")).order_by("-begun", "-id")

@@ -200,8 +200,8 @@ def snippet(address: str, row: models.Version) -> str:
     return f'''import urllib.request
 import pyarrow as pa
 
-ask = urllib.request.Request("{address}?form=arrow",
-                             headers={{"Authorization": "Lianfang KEY_ID:KEY_SECRET"}})
+address = "{address}"
+ask = urllib.request.Request(f"{{address}}?form=arrow", headers={{"Authorization": "Lianfang KEY_ID:KEY_SECRET"}})
 with pa.ipc.open_stream(urllib.request.urlopen(ask)) as batches:
     table = batches.read_all()  # or: for batch in batches, which keeps one in memory
 

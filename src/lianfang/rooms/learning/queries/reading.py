@@ -59,8 +59,8 @@ def counted(version: models.Version, *, viewer: Viewer) -> tuple[dict[int, int],
     return {level: number for level, number in shown.items() if level < least}, sum(number for level, number in veiled.items() if level < least), out
 
 
-def rows(version: models.Version, *, viewer: Viewer, to: To, whole: bool = False) -> Iterator[pa.Table]:
-    """The rows, some thousand at a time, at least one table; ``whole``: also those that leave only with approval."""
+def rows(version: models.Version, *, viewer: Viewer, to: To | None, whole: bool = False) -> Iterator[pa.Table]:
+    """The rows, some thousand at a time, at least one table. ``to``: where they go, ``None``: nowhere; ``whole``: also those that leave only with approval."""
     if version.dataset.origin == Origin.EVENTS:
         chosen = [column["name"] for column in version.columns]
         yield from lake.seen_copy(place(version), chosen, viewer=viewer, to=to, below=0 if whole else lake.approving(viewer))
