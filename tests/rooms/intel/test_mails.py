@@ -1,8 +1,12 @@
 """A suspicious mail becomes indicators: proposed from what it holds, and watched for once a person has said which."""
 
 import json
+from base64 import b64encode
 from email.message import EmailMessage
 from hashlib import sha256
+from io import BytesIO
+from zipfile import ZIP_DEFLATED, ZipFile
+from zlib import compress
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -81,3 +85,55 @@ def test_a_program_that_sends_a_mail_proposes_it_and_a_person_still_decides(brow
     assert "billing@lure.example" in browser.get(f"/intel/imports/{row.pk}/").content.decode()
     assert browser.post(f"/intel/imports/{row.pk}/", {"do": "discard"}).status_code == 302
     assert models.Indicator.objects.count() == models.Intake.objects.count() == 0
+
+
+def carrying() -> bytes:
+    """A mail whose links hide in its attachments: in a page, in base64 in that page, in an archive, a document, a PDF, and in a mail that is forwarded."""
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = "a@lure.example", "li@harbour.example", "see attached"
+    mail.set_content("Open the attachments.")
+    page = b'<form action="http://form.evil.example/in"><script>location=atob("' + b64encode(b"http://hidden.evil.example/x") + b'")</script>'
+    mail.add_attachment(page, maintype="application", subtype="octet-stream", filename="voice.html")
+    inner = packed({"list.txt": b"then http://zip.evil.example/p", "run.exe": b"MZ not a program"})
+    mail.add_attachment(packed({"deep.zip": inner}), maintype="application", subtype="zip", filename="docs.zip")
+    rels = b'<Relationship Id="r1" Target="http://doc.evil.example/t.dotm" TargetMode="External"/><Relationship Id="r2" Target="http://schemas.openxmlformats.org/x"/>'
+    mail.add_attachment(packed({"[Content_Types].xml": b"<Types/>", "word/_rels/document.xml.rels": rels, "word/document.xml": b"<w:t>http://text.evil.example/w</w:t>"}), maintype="application", subtype="octet-stream", filename="bill.docx")
+    mail.add_attachment(b"%PDF-1.7 /URI (http://pdf.evil.example/a) stream\n" + compress(b"/URI (http://stream.evil.example/b)") + b"endstream", maintype="application", subtype="pdf", filename="bill.pdf")
+    forwarded = EmailMessage()
+    forwarded["From"], forwarded["Subject"] = "first@evil.example", "earlier"
+    forwarded.set_content("http://nested.evil.example/n")
+    mail.add_attachment(forwarded)
+    return mail.as_bytes()
+
+
+def packed(files):
+    made = BytesIO()
+    with ZipFile(made, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return made.getvalue()
+
+
+def test_what_hides_inside_attachments_is_proposed_with_its_place(browser):
+    page = browser.get(uploaded(browser, "carrying.eml", carrying())).content.decode()
+    for words in ("http://form.evil.example/in", "http://hidden.evil.example/x", "http://zip.evil.example/p", "http://doc.evil.example/t.dotm", "http://text.evil.example/w", "http://pdf.evil.example/a", "http://stream.evil.example/b", "first@evil.example", "http://nested.evil.example/n"):
+        assert words in page, words
+    assert sha256(b"MZ not a program").hexdigest() in page
+    assert "docs.zip › deep.zip › run.exe" in page, "where it stands is said"
+    assert "schemas.openxmlformats.org" not in page
+    browser.cookies["django_language"] = "zh-hans"
+    assert "附件内：voice.html" in browser.get(f"/intel/imports/{models.Intake.objects.get().pk}/").content.decode()
+
+
+def test_an_archive_that_would_grow_without_end_gives_nothing_and_harms_nothing(browser):
+    bomb = EmailMessage()
+    bomb["From"], bomb["To"], bomb["Subject"] = "a@lure.example", "li@harbour.example", "x"
+    bomb.set_content("x")
+    made = BytesIO()
+    with ZipFile(made, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(9 << 20))
+    bomb.add_attachment(made.getvalue(), maintype="application", subtype="zip", filename="bomb.zip")
+    bomb.add_attachment(b"PK\x03\x04 broken", maintype="application", subtype="zip", filename="broken.zip")
+    page = browser.get(uploaded(browser, "bomb.eml", bomb.as_bytes())).content.decode()
+    assert sha256(made.getvalue()).hexdigest() in page
+    assert "bomb.zip › zeros" not in page

@@ -19,6 +19,8 @@ from email.utils import getaddresses
 from typing import Any
 
 from lianfang.engines.connect.flatten import NUL, flat
+from lianfang.engines.connect.inside import Finding, mail_inside
+from lianfang.engines.connect.inside import inside as look_inside
 from lianfang.engines.connect.limits import Limits, Unreadable, too_large
 from lianfang.engines.schema import observables
 
@@ -157,6 +159,24 @@ def _outlook(frame: bytes) -> dict[str, Any]:
     texts = [("", kind, text[:TEXT].encode("utf-8", "replace"), True) for kind, text in (("text/plain", message.body), ("text/html", message.html_body)) if text]
     files = [(each.file_name or "", each.mime_type or "application/octet-stream", each.file_bytes or b"", False) for each in list(message.attachments)[:PARTS]]
     return {**found, **_parts([*texts, *files], "utf-8")}
+
+
+def inside(frame: bytes, *, limits: Limits) -> list[Finding]:
+    """What stands inside the attachments of a message. Raises ``Unreadable`` as ``record_of`` does."""
+    message = email.message_from_bytes(internet(frame, limits=limits))
+    if frame.lower().count(b"boundary=") > NESTED:
+        raise Unreadable(f"More than {NESTED} containers of parts", _TODO)
+    found: list[Finding] = []
+    for number, part in enumerate(message.walk()):
+        if number >= PARTS or len(found) >= LINKS:
+            break
+        name = _clean(_header(part.get_filename() or "", "utf-8")) or part.get_content_type()
+        if part.get_content_type() == "message/rfc822" and part.is_multipart():
+            found += mail_inside(name, part.get_payload(0))  # type: ignore[arg-type]
+        elif not part.is_multipart() and (part.get_filename() or not part.get_content_type().startswith("text/")):
+            content = part.get_payload(decode=True)
+            found += look_inside(name, content) if isinstance(content, bytes) else []
+    return found[:LINKS]
 
 
 def internet(frame: bytes, *, limits: Limits) -> bytes:

@@ -30,7 +30,7 @@ from lianfang.rooms.lake import queries as lake
 
 SECTION = "intelligence"
 sayable("%(marked)s are marked more closely than may go, %(own)s are your own.", "At most %(number)s are shared at once.")
-sayable(*(form for word in (*reading.MAILED.values(), f"{reading.ATTACHED}: %(name)s") for form in (f"{word} (%(subject)s)", word)))
+sayable(*(form for word in (*reading.MAILED.values(), f"{reading.ATTACHED}: %(name)s", f"{reading.INSIDE}: %(name)s") for form in (f"{word} (%(subject)s)", word)))
 TONES = {Standing.ACTIVE: "good", Standing.PENDING: "busy", Standing.EXPIRED: "quiet", Standing.REVOKED: "warn"}
 STAGES = {Stage.DRAFT: "quiet", Stage.WAITING: "busy", Stage.RUNNING: "busy", Stage.DONE: "good", Stage.FAILED: "bad"}
 ROLES = (

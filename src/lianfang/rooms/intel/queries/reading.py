@@ -54,8 +54,8 @@ HEADERS: dict[str, tuple[str, ...]] = {
 """Role → header names it is known by, in English and Chinese, lower case with ``_`` for blanks."""
 
 MAILED = {"from": "sender", "reply_to": "reply-to", "return_path": "return path", "originating_ip": "sent from", "received_ips": "came through", "urls": "link", "domains": "domain of a link"}
-ATTACHED = "attachment"
-DOUBTFUL = ("return path", "came through", "domain of a link")
+ATTACHED, INSIDE = "attachment", "inside"
+DOUBTFUL = ("return path", "came through", "domain of a link", INSIDE)
 """What a mail says → the word for it in an indicator's note. What is doubtful may be anybody's: it is proposed, and a person has to choose it."""
 PLAIN = ("value", "indicator", "ioc", "observable", "indicator_value", "指标", "指标值", "值", "情报", "情报值", "情报内容")
 """Headers that only a table of indicators has."""
@@ -233,7 +233,7 @@ def _entry_rows(content: bytes) -> Iterator[Entry | knowledge.Unread]:
 
 
 def _mail(content: bytes, terms: Terms) -> Iterator[Item]:
-    """What a mail may be watched by: who sent it and where answers go, the servers it came through, its links, the hashes of its attachments."""
+    """What a mail may be watched by: who sent it and where answers go, the servers it came through, its links, the hashes of its attachments, and what stands inside them."""
     try:
         said = mails.record_of(content, limits=Limits())["mail"]
     except Unreadable as fault:
@@ -242,6 +242,8 @@ def _mail(content: bytes, terms: Terms) -> Iterator[Item]:
     subject, names = str(said.get("subject", ""))[:200], said.get("attachment_names", [])
     told = [(one, label) for name, label in MAILED.items() for one in _listed(said.get(name))]
     told += [(digest, f"{ATTACHED}: {name}") for name, digest in zip(names, said.get("attachment_sha256", []))]
+    told += [(found.value, f"{ATTACHED if found.what == 'sha256' else INSIDE}: {found.place}") for found in mails.inside(content, limits=Limits())]
+    told = list({value: (value, label) for value, label in reversed(told)}.values())[::-1]  # each once, where it stands first
     for number, (value, label) in enumerate(told, 1):
         if not terms.only or number in terms.only:
             yield judged(number, value, value, terms, note=f"{label} ({subject})" if subject else label, tags=("mail",))
