@@ -138,6 +138,8 @@ def test_what_protects_a_search_and_an_export_protects_a_version(secret, put, br
     given = pq.read_table(io.BytesIO(browser("member").get(f"/lake/export-requests/{asked.pk}/take/").content))
     assert given["process_cmd"].to_pylist() == ["whoami /all 1", SECRET, SECRET]
     assert all(asked.number in mark for mark in given["watermark"].to_pylist())
+    above = pq.read_table(io.BytesIO(body(browser("colleague").get(f"/learning/versions/{low.pk}/take/"))))
+    assert (above.num_rows, above["process_cmd"].to_pylist()) == (1, ["whoami /all 1"]), "the unit above reads it within its own clearance"
     assert browser("analyst").get(f"/learning/versions/{whole.pk}/take/").status_code == 403, "their role may take nothing away"
     assert browser("outsider").get(f"/learning/versions/{whole.pk}/take/").status_code == 404
     assert browser("outsider").get(f"/learning/versions/{whole.pk}/").status_code == 404
@@ -328,6 +330,7 @@ def test_the_learner_of_grading_is_trained_measured_registered_and_switched(brow
     jobs.work(once=True)
     later = models.Model.objects.get(number=2)
     assert (later.taught.rows, later.state) == (7, "proposed")
+    assert str(first) in client.get("/lake/grading-start/").content.decode(), "reviewers read which model is asked"
     looked(client, "third.csv", wv_kk9=[f"W#{m}" for m in range(30)])
     assert lake_models.Grade.objects.get(column="wv_kk9").item == "", "the model in use has not seen the new lessons"
     second = browser("second")
@@ -461,6 +464,25 @@ def test_a_version_that_is_removed_while_it_is_made_stays_removed(put, browser, 
     version.refresh_from_db()
     assert version.state == "removed"
     assert not list((home / "datasets").rglob("*.parquet"))
+
+
+def test_a_run_whose_worker_died_goes_on_with_the_version_that_it_had_made(browser, usual, put):
+    put(*(sysmon(n) for n in range(1, 6)))
+    client = browser("member")
+    row = declared(client, columns=["process_cmd"])
+    client.post("/learning/trainings/add/", {"name": "lengths", "learner": "usual", "dataset": str(row.pk), "pace": "never", "enabled": "on"})
+    client.post("/learning/trainings/", {"do": f"run:{models.Training.objects.get().pk}"})
+    run = models.Run.objects.get()
+
+    def dies(percent, _said):
+        if percent > 40:
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        actions.train(str(run.pk), progress=dies)
+    jobs.work(once=True)
+    run.refresh_from_db()
+    assert (run.state, row.versions.count(), models.Model.objects.count()) == ("done", 1, 1)
 
 
 def test_a_version_and_a_run_that_broke_off_are_finished_once(put, browser, viewers, home):

@@ -148,7 +148,7 @@ def _told(about: str) -> str:
 def start(request: HttpRequest) -> HttpResponse:
     """The event tables, or a table file; a worker looks, and its progress can be watched."""
     viewer = request.viewer  # type: ignore[attr-defined]
-    context: dict[str, Any] = {"day": request.POST.get("day", ""), "runs": models.GradingRun.objects.seen_by(viewer)[:10], "events": models.EVENTS}
+    context: dict[str, Any] = {"day": request.POST.get("day", ""), "runs": models.GradingRun.objects.seen_by(viewer)[:10], "events": models.EVENTS, "model": queries.model_in_use(viewer.path)}
     if request.method == "POST":
         try:
             job = actions.start_grading(actor=viewer) if request.POST.get("what") == "events" else actions.start_table(request.FILES.get("file"), day=_day(request.POST.get("day", "")), actor=viewer)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from django.utils.translation import gettext
 
 from lianfang.engines.columns.query import Bounds, Piece
 from lianfang.engines.columns.shape import EVENTS as SHAPE
@@ -60,7 +61,7 @@ def columns_of(chosen: Sequence[str]) -> list[str]:
     """The columns of a copy in their usual order. Raises ``Invalid``."""
     strange = [name for name in chosen if name not in BY_NAME]
     if strange:
-        raise Invalid(f"Events have no column {strange[0][:40]}", todo="The catalogue lists the columns.")
+        raise Invalid(gettext("Events have no column %s") % strange[0][:40], todo="The catalogue lists the columns.")
     wanted = {*ALWAYS, *chosen} | ({column.name for column in COLUMNS if column.kind in (Kind.TEXT, Kind.LIST)} if HOLDERS & set(chosen) else set())
     return [column.name for column in COLUMNS if column.name in wanted - {"event_day"}]
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+from django.utils.translation import gettext
 
 from lianfang.engines.columns.measures import Check
 from lianfang.engines.columns.query import Bounds
@@ -173,14 +174,14 @@ def conditions(question: Question, viewer: Viewer, *, paged: bool = True) -> tup
 def _column(name: str) -> Any:
     column = BY_NAME.get(name)
     if column is None:
-        raise Invalid(f"Events have no column {name[:40]}", todo="The catalogue lists the columns.")
+        raise Invalid(gettext("Events have no column %s") % name[:40], todo="The catalogue lists the columns.")
     return column
 
 
 def _filtered(one: Filter, viewer: Viewer) -> tuple[str, list[Any]]:
     column = _column(one.column)
     if one.op not in OPERATORS[column.kind]:
-        raise Invalid(f"{one.column} cannot be asked “{one.op[:20]}”", todo="Use one of " + ", ".join(OPERATORS[column.kind]) + ".")
+        raise Invalid(gettext("%(column)s cannot be asked “%(op)s”") % {"column": one.column, "op": one.op[:20]}, todo=gettext("Use one of %s.") % ", ".join(OPERATORS[column.kind]))
     part, values = _compared(column.name, column.kind, one.op, one.value)
     return (part if column.name in scope.OPEN else f"{scope.readable(viewer, column.name)} AND ({part})"), values
 
@@ -217,9 +218,9 @@ def _number(name: str, op: str, value: str) -> tuple[str, list[Any]]:
     try:
         values = [int(part) for part in value.split(",")] if op == "any_of" else [int(value)]
     except ValueError as error:
-        raise Invalid(f"“{value[:40]}” is not a number", todo="Write digits.") from error
+        raise Invalid(gettext("“%s” is not a number") % value[:40], todo="Write digits.") from error
     if any(abs(number) >= 1 << 63 for number in values):
-        raise Invalid(f"“{value[:40]}” is too large a number", todo="Write a smaller one.")
+        raise Invalid(gettext("“%s” is too large a number") % value[:40], todo="Write a smaller one.")
     if op == "any_of":
         return f"{name} IN ({', '.join('?' * len(values))})", values
     sign = {"is": "=", "is_not": "IS DISTINCT FROM", "above": ">", "below": "<"}[op]
