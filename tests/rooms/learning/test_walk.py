@@ -180,6 +180,23 @@ def test_a_version_goes_with_its_time_its_source_or_by_a_person_and_its_record_s
     assert client.post(f"/learning/sets/{row.pk}/remove/").status_code == 409, "a data set of which there were versions stays"
 
 
+def test_a_part_of_the_lake_that_is_destroyed_takes_the_copies_that_hold_some_of_it(put, browser):
+    old = clock.now() - timedelta(days=5)
+    put(sysmon(1, at=old), sysmon(2))
+    client = browser("member")
+    week, day = made(client, declared(client, name="week", period="7d")), made(client, declared(client, name="day", period="24h"))
+    assert (week.rows, day.rows) == (2, 1)
+    asked = {"deed": "destroy", "reason": "kept long enough", "since": (old - timedelta(days=2)).date().isoformat(), "until": (old + timedelta(days=2)).date().isoformat()}
+    assert client.post("/standards/life/edr/system_activity/", asked).status_code == 302
+    (deed,) = client.get("/api/standards/disposal/").json()["items"]
+    browser("second").post("/standards/disposal/", {"do": f"approve:{deed['id']}", "confirm": "1"})
+    jobs.work(once=True)
+    lake_actions.drain()
+    jobs.work(once=True)
+    assert [models.Version.objects.get(pk=one.pk).state for one in (week, day)] == ["removed", "ready"]
+    assert "edr" in models.Version.objects.get(pk=week.pk).why
+
+
 @pytest.mark.parametrize("values", [{"filters": "nothing:is:1"}, {"filters": "host:like:1"}, {"filters": "process_pid:above:many"}, {"period": "fixed"}, {"purpose": ""}, {"purpose": "x"}])
 def test_a_question_that_cannot_be_asked_is_told_beside_its_field(values, browser):
     answer = browser("member").post("/learning/sets/add/", {"name": "x", "purpose": "to learn", "origin": "events", "period": "24h", "pace": "never", **values})
