@@ -27,3 +27,16 @@ def turn() -> None:
 def sweep() -> None:
     """Drafts live a day."""
     actions.sweep()
+
+
+@every(seconds=60)
+@job(name="intel.ask_feeds", attempts=2)
+def ask_feeds() -> None:
+    """Outside APIs whose time has come are asked, each by a job of its own."""
+    actions.ask_feeds()
+
+
+@job(name="intel.read_feed", attempts=1)
+def read_feed(feed: str) -> None:
+    """One outside API is asked; what goes wrong stands on it, and the next look tries again."""
+    actions.read_feed(feed)

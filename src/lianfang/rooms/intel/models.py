@@ -14,7 +14,7 @@ from lianfang.commons.frame.scoped import Scoped
 from lianfang.kernel import clock
 from lianfang.kernel.ids import new_id
 from lianfang.kernel.ref import Ref
-from lianfang.rooms.intel.types import About, Form, Kind, Mark, Rejected, Stage, Standing
+from lianfang.rooms.intel.types import About, Api, Form, Kind, Mark, Rejected, Stage, Standing
 
 LONGEST = 2048
 """Characters of a value; longer URLs are refused, not cut."""
@@ -117,6 +117,43 @@ class Entry(Scoped):
     @property
     def ref(self) -> Ref:
         return Ref("intel", "entry", str(self.pk))
+
+
+class Feed(Scoped):
+    """An outside API that is asked for indicators and knowledge by the clock. ``position``: how far it was read."""
+
+    name = models.CharField(_("name"), max_length=80, help_text=_("Stands as the source beside what it brings."))
+    address = models.CharField(_("address"), max_length=500, help_text=_("https; of TAXII the address of the collection, such as https://taxii.example/api1/collections/…/"))
+    way = models.CharField(_("kind"), max_length=6, choices=Api.choices, default=Api.FILE)
+    items = models.CharField(_("where the records are"), max_length=100, blank=True, default="", help_text=_("JSON: keys parted by dots, such as response.Attribute (MISP) or results.indicators (OTX)."))
+    value = models.CharField(_("key of the value"), max_length=60, blank=True, default="value", help_text=_("JSON: such as value (MISP) or indicator (OTX)."))
+    note = models.CharField(_("key of the note"), max_length=60, blank=True, default="")
+    since = models.CharField(_("parameter of the watermark"), max_length=60, blank=True, default="", help_text=_("The time of the last good look goes there, such as modified_since; empty: everything each time. TAXII needs none."))
+    user = models.CharField(_("user"), max_length=100, blank=True, default="", help_text=_("Empty: none. For a token in a header: the header's name."))
+    login = models.CharField(_("way of logging in"), max_length=10, choices=[("password", _("user and password")), ("bearer", _("token (Bearer)")), ("header", _("token in a header"))], default="password")
+    sealed = models.CharField(max_length=2000, blank=True, default="", editable=False)
+    every = models.PositiveIntegerField(_("minutes between two looks"), default=60, validators=[MaxValueValidator(10_080)])
+    tlp = models.CharField(_("sharing"), max_length=12, choices=Mark.choices, default=Mark.AMBER)
+    confidence = models.PositiveSmallIntegerField(_("confidence"), default=50, validators=[MaxValueValidator(100)])
+    days = models.PositiveSmallIntegerField(_("valid for days"), default=90, validators=[MaxValueValidator(3650)])
+    enabled = models.BooleanField(_("is asked"), default=True, blank=True)
+    position = models.JSONField(default=dict, editable=False)
+    due = models.DateTimeField(_("next look"), default=clock.now, editable=False, db_index=True)
+    looked = models.DateTimeField(_("last good look"), null=True, editable=False)
+    brought = models.PositiveIntegerField(_("brought in"), default=0, editable=False)
+    trouble = models.CharField(_("trouble"), max_length=400, blank=True, default="", editable=False)
+
+    class Meta:
+        verbose_name = _("outside API")
+        verbose_name_plural = _("outside APIs")
+        constraints = (models.UniqueConstraint(fields=["organisation", "name"], name="intel_feed_once"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def ref(self) -> Ref:
+        return Ref("intel", "feed", str(self.pk))
 
 
 class Intake(Scoped):

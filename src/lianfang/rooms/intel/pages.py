@@ -20,7 +20,7 @@ from lianfang.commons.frame.pages import Found, Nav, finder, page, said, sayable
 from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Onward, Question, Sheet, SheetForm, Verb, linked
 from lianfang.engines.schema import observables
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Fault, Invalid
+from lianfang.kernel.errors import Fault, Invalid, sentences
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.intel import actions, models, queries
 from lianfang.rooms.intel.queries import intakes, reading
@@ -29,7 +29,8 @@ from lianfang.rooms.intel.types import About, Form, Kind, Mark, Stage, Standing,
 from lianfang.rooms.lake import queries as lake
 
 SECTION = "intelligence"
-sayable("%(marked)s are marked more closely than may go, %(own)s are your own.", "At most %(number)s are shared at once.")
+FEED_FIELDS = ("name", "address", "way", "items", "value", "note", "since", "login", "user", "every", "tlp", "confidence", "days", "enabled")
+sayable("%(marked)s are marked more closely than may go, %(own)s are your own.", "At most %(number)s are shared at once.", "No record at %(place)s has %(key)s.")
 sayable(*(form for word in (*reading.MAILED.values(), f"{reading.ATTACHED}: %(name)s", f"{reading.INSIDE}: %(name)s") for form in (f"{word} (%(subject)s)", word)))
 TONES = {Standing.ACTIVE: "good", Standing.PENDING: "busy", Standing.EXPIRED: "quiet", Standing.REVOKED: "warn"}
 STAGES = {Stage.DRAFT: "quiet", Stage.WAITING: "busy", Stage.RUNNING: "busy", Stage.DONE: "good", Stage.FAILED: "bad"}
@@ -354,5 +355,48 @@ sheets.register(
         verbs=(Verb("discard", _("Discard"), _discard, permission="intel.indicator.add", bulk=True, danger=True, icon="trash", confirm=_("The record of the import and its rejects go; indicators that came of it stay. Go on?")),),
         about=linked(_("What was brought in, by whom, and what was rejected."), "intel:import", _("Import indicators")),
         found=False,
+    )
+)  # fmt: skip
+
+
+# ---- outside APIs ----------------------------------------------------------------------------------------------
+
+
+TROUBLE = Column("trouble", value=lambda row: sentences(*(said(line) for line in row.trouble.split("\n"))), sort=False)
+"""What went wrong at the last look, in the reader's language."""
+
+
+class FeedForm(SheetForm):
+    """The secret is written, never shown."""
+
+    secret = forms.CharField(label=_("password or token"), required=False, max_length=1000, strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}), help_text=_("Kept sealed and never shown. Empty: as it was."))
+
+    class Meta:
+        model = models.Feed
+        fields = FEED_FIELDS
+
+    field_order = ("name", "address", "way", "items", "value", "note", "since", "login", "user", "secret", "every", "tlp", "confidence", "days", "enabled")
+
+
+sheets.register(
+    Sheet(
+        model=models.Feed,
+        title=_("Outside APIs"),
+        path="feeds",
+        columns=("name", "way", Column("address", cell="code"), "enabled", "looked", "brought", "due", TROUBLE),
+        facts=("name", "way", Column("address", cell="code"), "items", "value", "note", "since", "login", "user", "every", "tlp", "confidence", "days", "enabled", "looked", "brought", "due", TROUBLE),
+        filters=("way", "enabled", "looked"),
+        search=("name", "address"),
+        fields=FEED_FIELDS,
+        form=FeedForm,
+        order="name",
+        nav=Nav(SECTION, _("Outside APIs"), order=28, icon="rss"),
+        create=actions.add_feed,
+        change=actions.change_feed,
+        remove=actions.remove_feed,
+        importable=False,
+        verbs=(Verb("look", _("Ask now"), actions.look_now, permission="intel.feed.change", bulk=True, icon="refresh"),),
+        about=_("APIs of others that are asked for indicators and knowledge by the clock. What each brings stands among the imports."),
+        empty=(_("No outside API yet"), _("A feed by HTTPS, an API such as MISP's or OTX's, or a collection of TAXII 2.1."), "", ""),
     )
 )  # fmt: skip

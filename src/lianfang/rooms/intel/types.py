@@ -109,6 +109,14 @@ class Form(TextChoices):
     TABLE = "table", _("table of a knowledge base (CSV)")
 
 
+class Api(TextChoices):
+    """How an outside API is asked."""
+
+    FILE = "file", _("a file, in any form of the imports")
+    JSON = "json", _("JSON with a list of values (MISP, OTX and the like)")
+    TAXII = "taxii", _("a collection of TAXII 2.1")
+
+
 class Stage(TextChoices):
     """Where an import stands."""
 

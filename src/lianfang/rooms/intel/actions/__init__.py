@@ -9,6 +9,7 @@ from lianfang.kernel import lazy
 __getattr__, __all__ = lazy.door(
     __name__,
     {
+        "feeding": "add_feed ask_feeds change_feed look_now read_feed remove_feed",
         "importing": "import_csv import_list import_stix take_in",
         "intake": "carry_out deliver discard start sweep upload",
         "knowing": "forget",

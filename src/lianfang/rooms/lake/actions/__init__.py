@@ -7,6 +7,7 @@ __getattr__, __all__ = lazy.door(
     {
         "drifting": "accept_drift content_of decide_drift release_held",
         "decoys": "decoy_of meet renew_token",
+        "fetching": "fetch",
         "files": "ingest_path",
         "noticing": "forget_notices hear",
         "grading": "accept_grade change_grade drop_model grade start_grading start_table use_model",

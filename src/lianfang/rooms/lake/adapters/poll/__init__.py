@@ -99,6 +99,12 @@ class Poll:
     def close(self) -> None:
         self._client.close()
 
+    def get(self, url: str, position: dict[str, Any], *, accept: str = "") -> Answer:
+        """One answer as it is; ``accept``: the media type to ask for."""
+        if accept:
+            self._client.headers["Accept"] = accept
+        return self._ask(url, position)
+
     def page(self, position: dict[str, Any], *, until: dict[str, Any] | None = None) -> Page:
         """The next page: where the last one pointed, or from the start. Records of this look and the one before are left out.
 
