@@ -191,6 +191,21 @@ def test_lines_that_differ_by_a_name_become_one_template_with_all_their_counts(p
     assert [(row.text.partition("limit")[2], row.count) for row in rows] == [(" of group-desk raised, <*> told", 5)]
 
 
+def test_what_is_said_more_or_less_than_usual_is_marked_with_what_is_usual(page, three, gateway):
+    """The last five days are as they were counted then; in the last whole hour one was said much more, one not at all."""
+    look(page)
+    now = int(clock.now().timestamp() // 3600)
+    usual = {str(hour): 40 + hour % 3 for hour in range(now - 120, now - 1)}
+    for words_of, last in (("行情心跳", 0), ("委托", 700), ("中断", 41)):
+        lake_models.LogTemplate.objects.filter(text__contains=words_of).update(hours=usual | {str(now - 1): last}, first=clock.now() - timedelta(days=5))
+    shown = page.get(reverse("lake:log_templates"))
+    marks = {text: [mark for mark in ("more than usual", "less than usual") if mark in row] for row in rows_of(shown) for text in ("行情心跳", "委托", "中断") if text in row}
+    assert marks == {"行情心跳": ["less than usual"], "委托": ["more than usual"], "中断": []}
+    assert "700 lines in an hour, usually about 41" in shown.content.decode()
+    only = words(page.get(reverse("lake:log_templates"), {"strange": "1"}))
+    assert "行情心跳" in only and "委托" in only and "中断" not in only
+
+
 def test_templates_are_protected_as_the_events_are(page, three, organisations, gateway):
     """Another organisation sees none; who is not cleared for a level sees how many there are, and no word."""
     look(page)

@@ -3,8 +3,9 @@
 In: lines, as they come. Out: for each its template, with an identifier that follows from the template's text alone.
 """
 
+from lianfang.engines.series.counts import Unusual, unusual
 from lianfang.engines.series.folding import folded
 from lianfang.engines.series.shapes import OPEN, shape
 from lianfang.engines.series.templates import MEMORY, Miner, Template
 
-__all__ = ["MEMORY", "OPEN", "Miner", "Template", "folded", "shape"]
+__all__ = ["MEMORY", "OPEN", "Miner", "Template", "Unusual", "folded", "shape", "unusual"]

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from lianfang.engines.columns.measures import Check
 from lianfang.engines.schema.events import TABLES
+from lianfang.engines.series import Unusual
 from lianfang.kernel.errors import Conflict, Fault, Invalid
 from lianfang.kernel.facts import Fact
 
@@ -739,7 +740,8 @@ class SourceSpoke(Fact):
 
 @dataclass(frozen=True, slots=True)
 class TemplateLine:
-    """A template of a source's logs. ``parts``: its text, open places as ``None``; ``spark``: lines of each of the last 48 hours; ``fresh``: new today."""
+    """A template of a source's logs. ``parts``: its text, open places as ``None``; ``spark``: lines of each of the last 48 hours; ``fresh``: new today;
+    ``unusual``: what is not as usual in the last whole hour, or already in this one."""
 
     id: str
     source: str
@@ -754,6 +756,7 @@ class TemplateLine:
     fresh: bool
     hours: tuple[tuple[datetime, int], ...] = ()
     spark: tuple[int, ...] = ()
+    unusual: Unusual | None = None
 
     @property
     def constants(self) -> list[str]:

@@ -42,7 +42,7 @@ SLOW = timedelta(minutes=5)
 """A writer that is quite new may bring its first events so much later than others theirs."""
 MILLI = timedelta(milliseconds=1)
 MEMORY, MOST_MINERS = 24 << 20, 8
-HOURS_KEPT = 7 * 24
+HOURS_KEPT = 8 * 24
 TEXT = 2000
 _HOUR = 3_600_000_000
 EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -217,6 +217,6 @@ def _add(row: models.LogTemplate, tally: Tally) -> None:
 
 
 def _recent(hours: Counter[str]) -> dict[str, int]:
-    """The last week, counted from its newest hour."""
+    """A week and the day before it, counted from the newest hour."""
     newest = max((int(hour) for hour in hours), default=0)
     return {hour: number for hour, number in hours.items() if int(hour) > newest - HOURS_KEPT}

@@ -16,7 +16,7 @@ from lianfang.rooms.lake.models.sources import Source
 class LogTemplate(Scoped):
     """What one source says again and again (``engines.series``). It is content of logs: ``level`` is the highest of its events.
 
-    ``first`` and ``last`` are times of events, ``found`` is when it was read; ``hours`` counts by hours since 1970.
+    ``first`` and ``last`` are times of events, ``found`` is when it was read; ``hours`` counts by hours since 1970, of eight days.
     """
 
     source = models.ForeignKey(Source, models.CASCADE, related_name="templates")

@@ -42,12 +42,13 @@ def log_templates(request: HttpRequest) -> HttpResponse:
     chosen = request.GET.get("source", "")
     chosen = chosen if chosen in names else names[0] if names else ""
     words, order, fresh = request.GET.get("q", "").strip()[:200], request.GET.get("order", "count"), bool(request.GET.get("fresh"))
-    tree = queries.template_tree(chosen, viewer=viewer, words=words, fresh=fresh, order=order) if chosen else None
+    strange = bool(request.GET.get("strange"))
+    tree = queries.template_tree(chosen, viewer=viewer, words=words, fresh=fresh, strange=strange, order=order) if chosen else None
     if tree:
         _note(tree, viewer)
     context = {
-        "sources": [{"tree": one, "url": _address(request, source=one.source)} for one in sources], "chosen": chosen, "tree": tree, "words": words, "order": order, "orders": ORDERS, "fresh": fresh, "read": queries.mined_to(),
-        "branches": [{"branch": one, "lines": [row(line, viewer) for line in one.lines], "open": bool(words) or fresh or len(tree.branches) <= 6 or number < 3} for number, one in enumerate(tree.branches)] if tree else [],
+        "sources": [{"tree": one, "url": _address(request, source=one.source)} for one in sources], "chosen": chosen, "tree": tree, "words": words, "order": order, "orders": ORDERS, "fresh": fresh, "strange": strange, "read": queries.mined_to(),
+        "branches": [{"branch": one, "lines": [row(line, viewer) for line in one.lines], "open": bool(words) or fresh or strange or len(tree.branches) <= 6 or number < 3} for number, one in enumerate(tree.branches)] if tree else [],
         "any_source": bool(names) or bool(queries.source_names(viewer=viewer)), "may_make": viewer.may("lake.source.add") and viewer.may("lake.mapping.add"),
     }  # fmt: skip
     return show(request, "lake/log_templates.html", context)
@@ -71,7 +72,16 @@ def log_template(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def row(line: TemplateLine, viewer: Viewer) -> dict[str, Any]:
     """A template as a line of the tree."""
-    return {"line": line, "percent": round(100 * line.share, 1), "spark": spark(line.spark), "url": reverse("lake:log_template", kwargs={"pk": line.id}), "events": events(line)}
+    return {"line": line, "unusual": unusual(line), "percent": round(100 * line.share, 1), "spark": spark(line.spark), "url": reverse("lake:log_template", kwargs={"pk": line.id}), "events": events(line)}
+
+
+def unusual(line: TemplateLine) -> str:
+    """What is not as usual about its number, in a sentence; nothing where nothing is."""
+    one = line.unusual
+    if one is None:
+        return ""
+    said = translate("%(n)d lines in an hour, usually about %(usual)d") if one.more else translate("Only %(n)d lines in an hour, usually about %(usual)d")
+    return said % {"n": one.count, "usual": round(one.usual)}
 
 
 def events(line: TemplateLine) -> str:
@@ -111,5 +121,5 @@ def _note(tree: TemplateTree, viewer: Viewer) -> None:
 
 
 def _address(request: HttpRequest, **more: str) -> str:
-    kept = {name: request.GET[name] for name in ("q", "order", "fresh") if request.GET.get(name)}
+    kept = {name: request.GET[name] for name in ("q", "order", "fresh", "strange") if request.GET.get(name)}
     return f"?{urlencode(kept | more)}"

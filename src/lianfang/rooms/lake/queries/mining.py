@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 from django.utils import timezone
 
-from lianfang.engines.series import OPEN
+from lianfang.engines.series import OPEN, Unusual, unusual
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Missing
 from lianfang.kernel.viewer import Viewer
@@ -38,8 +38,8 @@ def template_sources(*, viewer: Viewer) -> list[TemplateTree]:
     return [TemplateTree(row["source__name"], row["lines"], row["shown"], row["fresh"], row["all"] - row["shown"], 0, ()) for row in rows]
 
 
-def template_tree(source: str, *, viewer: Viewer, words: str = "", fresh: bool = False, order: str = "count") -> TemplateTree:
-    """The templates of one source that hold all ``words``, below the words with which they begin."""
+def template_tree(source: str, *, viewer: Viewer, words: str = "", fresh: bool = False, strange: bool = False, order: str = "count") -> TemplateTree:
+    """The templates of one source that hold all ``words``, below the words with which they begin; ``fresh``: those new today, ``strange``: those that are not said as often as usual."""
     viewer.must("lake.event.view")
     every = models.LogTemplate.objects.seen_by(viewer).filter(source__name=source)
     chosen = every.filter(_shown(viewer))
@@ -49,6 +49,8 @@ def template_tree(source: str, *, viewer: Viewer, words: str = "", fresh: bool =
     marks = _fresh_ids(viewer)
     total = every.aggregate(lines=Sum("count"))["lines"] or 0
     found = chosen.filter(marks) if fresh else chosen
+    if strange:
+        found = found.filter(pk__in=[row.pk for row in found.only("pk", "hours", "first") if _unusual(row)])
     number, new = found.count(), chosen.filter(marks).count()
     lines = _lines(found.select_related("source").order_by(*ORDERS.get(order, ORDERS["count"]), "id")[:MOST], {source: total}, viewer)
     branches: dict[str, list[TemplateLine]] = defaultdict(list)
@@ -110,10 +112,18 @@ def _lines(rows: Iterable[models.LogTemplate] | QuerySet[models.LogTemplate], to
         TemplateLine(
             str(row.pk), row.source.name, row.text, tuple(_parts(row.text)), row.level, row.count, row.count / max(1, totals.get(row.source.name, 0)), row.first, row.last, row.sample, row.pk in fresh,
             tuple((datetime.fromtimestamp(int(hour) * 3600, UTC), number) for hour, number in sorted(row.hours.items(), key=lambda one: int(one[0]))),
-            tuple(row.hours.get(str(hour), 0) for hour in range(now - SPARK + 1, now + 1)),
+            tuple(row.hours.get(str(hour), 0) for hour in range(now - SPARK + 1, now + 1)), _unusual(row),
         )
         for row in rows
     ]  # fmt: skip
+
+
+def _unusual(row: models.LogTemplate) -> Unusual | None:
+    """Much more already in this hour or in the last whole one, or much less in the last whole one."""
+    hours, now = {int(hour): number for hour, number in row.hours.items()}, int(clock.now().timestamp() // 3600)
+    first = max(int(row.first.timestamp() // 3600), now - 8 * 24)
+    already = unusual(hours, now, first=first)
+    return already if already and already.more else unusual(hours, now - 1, first=first)
 
 
 def _parts(text: str) -> Iterable[str | None]:
