@@ -50,7 +50,9 @@ def test_what_a_slow_writer_brings_later_is_counted_too_and_nothing_twice(store)
     store("w000", 40, "door 9 opened")
     store("w002", 70, "gate 4 jammed")
     assert actions.find_templates() == 4, "also what a writer that is quite new began before the others"
+    before = queries.mined_to()
     assert actions.find_templates() == 0
+    assert queries.mined_to() > before, "the page says when was looked, also when nothing was new"
     assert counts() == {"door <*> opened": 4, "lift <*> stuck": 3, "gate <*> jammed": 1}
 
 

@@ -78,6 +78,7 @@ def find_templates() -> int:
             done += number
             if number < STEP:
                 break
+        models.MinedTo.objects.update(moment=clock.now())
         models.LogTemplate.objects.filter(last__lt=clock.now() - timedelta(days=retention().usual)).delete()
         return done
 
@@ -126,7 +127,7 @@ def _note(reached: Mapping[str, str], to: Mapping[str, str]) -> None:
     fresh = [models.MinedTo(writer=writer, event_id=last) for writer, last in to.items() if writer not in reached]
     models.MinedTo.objects.bulk_create(fresh)
     for writer, last in to.items():
-        if writer in reached and not models.MinedTo.objects.filter(writer=writer, event_id=reached[writer]).update(event_id=last, moment=clock.now()):
+        if writer in reached and not models.MinedTo.objects.filter(writer=writer, event_id=reached[writer]).update(event_id=last):
             raise Conflict(_("These events are being read already"), retry=True)
 
 

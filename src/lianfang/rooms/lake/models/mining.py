@@ -54,7 +54,7 @@ class Mined(models.Model):
 
 
 class MinedTo(models.Model):
-    """The last event of each writer that was read for templates."""
+    """The last event of each writer that was read for templates; ``moment``: when somebody looked last."""
 
     writer = models.CharField(primary_key=True, max_length=20)
     event_id = models.CharField(max_length=60)

@@ -80,7 +80,7 @@ def templates_alike(line: TemplateLine, *, viewer: Viewer) -> list[TemplateLine]
 
 
 def mined_to() -> datetime | None:
-    """When events were last read for templates."""
+    """When somebody last looked for new events."""
     return models.MinedTo.objects.aggregate(last=Max("moment"))["last"]
 
 
