@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -89,6 +91,7 @@ def _place(values: list[str]) -> str:
     return f"{lead}{begin if begin in _BEGINS else ''}{OPEN}{end if end in _ENDS else ''}"
 
 
+@lru_cache(maxsize=20_000)
 def _is_open(piece: str) -> bool:
     return OPEN in piece and not any(sign.isalnum() for sign in piece.replace(OPEN, ""))
 
@@ -110,8 +113,8 @@ class _Parting:
             group, variable = waiting.pop()
             found = self._parted(group, variable)
             if found is None:
-                chosen = self.rows[group]
-                yield [sorted({self.pieces[code] for code in chosen[:, at]}) for at in range(chosen.shape[1])], sorted(group.tolist())
+                columns = self.rows[group].T.tolist()
+                yield [[self.pieces[column[0]]] if len(column) == 1 or len(codes := set(column)) == 1 else sorted(self.pieces[code] for code in codes) for column in columns], sorted(group.tolist())
             else:
                 waiting += found
 
@@ -150,22 +153,33 @@ class _Parting:
         return [(part, variable) for part in np.split(group[order], cuts)]
 
 
+class General:
+    """Templates with open places, found by what they say."""
+
+    def __init__(self, templates: Iterable[Shape]):
+        self._by_word: dict[tuple[int, str], list[tuple[Shape, list[tuple[int, str]]]]] = defaultdict(list)
+        said = ((one, [(at, piece) for at, piece in enumerate(one) if not _is_open(piece)]) for one in templates)
+        for one, words in sorted(((one, words) for one, words in said if words and len(words) < len(one) <= 2 * len(words)), key=lambda pair: (len(pair[0]) - len(pair[1]), pair[0])):
+            self._by_word[words[0]].append((one, words[1:]))
+
+    def of(self, shape: Shape) -> Shape | None:
+        """The first that covers a shape of the same length: by the place of its first word, then by how few places are open."""
+        for place in enumerate(shape):
+            for one, words in self._by_word.get(place, ()):
+                if all(shape[at] == piece for at, piece in words) and one != shape:
+                    return one
+        return None
+
+
 def _absorbed(found: list[Part]) -> list[Part]:
     """A template that a more general one covers goes into it: a name with a digit was open from the start, one without was not."""
-    general = sorted((one for one in found if any(map(_is_open, one.pieces))), key=lambda one: (sum(map(_is_open, one.pieces)), one.pieces))
-    by_words: dict[tuple[int, str], list[Shape]] = defaultdict(list)
-    for one in general:
-        by_words[_first_word(one.pieces)].append(one.pieces)
+    general = General(one.pieces for one in found)
     kept: dict[Shape, Part] = {}
     for shape, rows, tail in found:
-        into = next((other for at, piece in enumerate(shape) if not _is_open(piece) for other in by_words.get((at, piece), ()) if other != shape and covers(other, shape)), shape)
+        into = general.of(shape) or shape
         before = kept.get(into, Part(into, []))
         kept[into] = Part(into, sorted(before.rows + rows), before.tail or (tail and into == shape))
     return sorted(kept.values(), key=lambda one: one.rows[0])
-
-
-def _first_word(shape: Shape) -> tuple[int, str]:
-    return next(((at, piece) for at, piece in enumerate(shape) if not _is_open(piece)), (-1, ""))
 
 
 def covers(general: Shape, shape: Shape) -> bool:
@@ -180,7 +194,7 @@ def covers(general: Shape, shape: Shape) -> bool:
 
 def _with_names_open(shapes: Sequence[Shape]) -> list[Shape]:
     """Chinese runs that differ in a few characters between the same ends (用户张三登录成功) are one, with these characters open."""
-    runs = {piece for shape in shapes for piece in shape if _HAN_RUN.fullmatch(piece)}
+    runs = {piece for piece in set(chain.from_iterable(shapes)) if not piece.isascii() and _HAN_RUN.fullmatch(piece)}
     if len(runs) < MANY:
         return list(shapes)
     middles: dict[tuple[str, str], set[str]] = defaultdict(set)

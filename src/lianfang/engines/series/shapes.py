@@ -18,6 +18,10 @@ LABELS = 4
 Shape = tuple[str, ...]
 
 _MARK = "\x01"
+_OPENS = (OPEN, f" {OPEN}")
+_SHORT, _MOST_KNOWN = 64, 50_000
+_known: dict[str, str] = {}
+"""Pieces as they read, for the many that come again."""
 _QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”|「[^」]*」|『[^』]*』|《[^》]*》|(?<![\w\x01])'[^']*'(?!\w)")
 _DATED = re.compile(r"\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec|Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b(?=,? +(?:\x01|[A-Z][a-z]{2} ))")
 HAN = "\u3400-\u9fff\uf900-\ufaff"
@@ -37,12 +41,20 @@ def shape(form: bytes) -> Shape:
     text = _DATED.sub(_MARK, _QUOTED.sub(_inside, form.decode("utf-8", "replace").replace(OPEN, _MARK)))
     pieces: list[str] = []
     for found in _PIECES.findall(text):
-        piece = found.lstrip()
-        new = (" " if len(piece) < len(found) and pieces else "") + _opened(piece)
-        if pieces and (whole := _as_list(pieces[-1], new.strip())):
+        new = _known.get(found)
+        if new is None:
+            piece = found.lstrip()
+            new = (" " if len(piece) < len(found) else "") + _opened(piece)
+            if len(found) <= _SHORT:
+                if len(_known) >= _MOST_KNOWN:
+                    _known.clear()
+                _known[found] = new
+        if not pieces:
+            new = new.lstrip()
+        elif new.startswith(_OPENS) and (whole := _as_list(pieces[-1], new.lstrip())):
             pieces[-1] = whole
-        else:
-            pieces.append(new)
+            continue
+        pieces.append(new)
     pieces = _with_values_open(pieces)
     return tuple(pieces) if len(pieces) <= LONGEST else (*pieces[:LONGEST], " …")
 

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from lianfang.engines.series.folding import folded
-from lianfang.engines.series.parting import closed_up, covers, ended, part
+from lianfang.engines.series.parting import General, closed_up, covers, ended, part
 from lianfang.engines.series.shapes import OPEN, Shape, shape
 from lianfang.kernel.errors import Invalid
 
@@ -31,6 +31,8 @@ MEMORY = 48 << 20
 """Bytes for forms and shapes together."""
 MOST_IN_BUCKET, SAMPLE = 4096, 128
 """Shapes of one length that are parted together; of how many a template that stands as it is remembers."""
+PATIENCE = 20
+"""New shapes that a template covers wait until they are one in so many of their length: then, or by ``settle``, all are parted anew."""
 _FORM_COST, _PIECE_COST = 140, 60
 _FORMAT = 1
 Numbers = np.ndarray[tuple[int, ...], np.dtype[np.int32]]
@@ -63,13 +65,16 @@ class Template:
 
 
 class _Bucket:
-    """Shapes with the same number of pieces. ``fixed``: templates that stand as they are, with the shapes kept of them; ``full``: it learns no more."""
+    """Shapes with the same number of pieces. ``fixed``: templates that stand as they are, with the shapes kept of them; ``general``: what new shapes may belong to until
+    they are parted with all others, ``waiting`` for it; ``full``: it learns no more."""
 
     def __init__(self) -> None:
         self.shapes: list[int] = []
         self.fixed: dict[Shape, list[int]] = {}
         self.gone: dict[Shape, list[int]] = defaultdict(list)
         self.parts: dict[Shape, list[int]] = {}
+        self.general = General(())
+        self.waiting = 0
         self.tails: set[Shape] = set()
         self.full = False
 
@@ -106,6 +111,8 @@ class Miner:
         if None in found:
             self._learn([form for form, number in zip(forms, found) if number is None])
             found = list(map(self._forms.get, forms))
+        else:
+            self.settle()
         numbers = self._lookup[np.array(found, np.int64)]
         if self._form_bytes > self.memory // 2:
             self._forms, self._older, self._form_bytes = {}, self._forms, 0
@@ -115,6 +122,16 @@ class Miner:
     def size(self) -> int:
         """Grows whenever something is learned that ``dump`` keeps."""
         return len(self._shapes)
+
+    def settle(self) -> bool:
+        """Part what waits for it, so that only the set of lines counts; says whether there was any. A ``take`` of lines that are all known does so, too."""
+        waiting = [bucket for bucket in self._buckets.values() if bucket.waiting]
+        for bucket in waiting:
+            self._part(bucket)
+        if waiting:
+            self._join()
+            self._lookup = np.array(self._template_of, np.int32)
+        return bool(waiting)
 
     def template(self, number: int) -> Template:
         """The template of a number that ``take`` gave."""
@@ -156,9 +173,15 @@ class Miner:
             into = _any(len(pieces))
         if into is not None:
             return self._known[into] if into in self._known else self._add(into)
-        changed.add(len(pieces))
         number = self._add(pieces)
         bucket.shapes.append(number)
+        bucket.waiting += 1
+        general = bucket.general.of(pieces)
+        if general is None or bucket.waiting * PATIENCE > len(bucket.shapes):
+            changed.add(len(pieces))
+        else:
+            bucket.parts[general].append(number)
+            self._template_of[number] = self._template_of[bucket.parts[general][0]]
         return number
 
     def _add(self, pieces: Shape) -> int:
@@ -181,7 +204,9 @@ class Miner:
         """The templates of a bucket anew; one that is too large for that is thinned out."""
         found = part([self._shapes[number] for number in bucket.shapes])
         bucket.tails = {ended(one.pieces) for one in found if one.tail}
+        bucket.waiting = 0
         bucket.parts = {one.pieces: [bucket.shapes[row] for row in one.rows] for one in found} | {pieces: [*sample, *bucket.gone[pieces]] for pieces, sample in bucket.fixed.items()}
+        bucket.general = General(bucket.parts)
         if len(bucket.shapes) > MOST_IN_BUCKET:
             self._thin(bucket)
 
@@ -215,6 +240,7 @@ class Miner:
 
     def dump(self) -> bytes:
         """What was learned, packed; ``load`` gives the same templates and identifiers."""
+        self.settle()
         state = {
             "format": _FORMAT, "shapes": [self._shapes[number] for bucket in self._buckets.values() for number in bucket.shapes],
             "fixed": [[pieces, [self._shapes[number] for number in numbers]] for bucket in self._buckets.values() for pieces, numbers in bucket.fixed.items()], "full": [length for length, bucket in self._buckets.items() if bucket.full],

@@ -140,7 +140,9 @@ _miners: dict[UUID, tuple[int, Miner]] = {}
 def _mine(source: models.Source, events: pa.Table) -> None:
     version, miner = _miner(source)
     size = miner.size
-    numbers = miner.take(events["text"].combine_chunks())
+    texts = events["text"].combine_chunks()
+    numbers = miner.take(texts)
+    numbers = miner.take(texts) if miner.settle() else numbers
     tallies = _tallies(miner, numbers, events)
     before = set(models.LogTemplate.objects.filter(source=source).values_list("uid", flat=True))
     now = miner.templates().keys()
