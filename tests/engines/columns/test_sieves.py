@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lianfang.engines.columns import sieves
-from lianfang.engines.columns import store as store_
+from lianfang.engines.columns import joining, sieves
 from lianfang.engines.columns.query import Bounds, Query
 from lianfang.engines.columns.shape import table
 from lianfang.engines.columns.store import EventStore
@@ -20,7 +19,7 @@ def sifted(tmp_path_factory):
     """Eight files of other addresses and words each, in three groups of a hundred rows, all with a sieve."""
     with pytest.MonkeyPatch.context() as world:
         world.setattr(sieves, "WORTH", 1)
-        world.setattr(store_, "ROW_GROUP", 100)
+        world.setattr(joining, "ROW_GROUP", 100)
         store = EventStore(tmp_path_factory.mktemp("sifted"))
         for file in range(8):
             n = range(300)

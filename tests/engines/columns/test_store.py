@@ -20,10 +20,11 @@ from deltalake.table import TableOptimizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lianfang.engines.columns import joining
 from lianfang.engines.columns.query import Bounds, Query
 from lianfang.engines.columns.shape import EVENTS, days, table
 from lianfang.engines.columns.store import EventStore, equal
-from lianfang.kernel.errors import Invalid
+from lianfang.kernel.errors import Conflict, Invalid
 
 DAWN = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -172,10 +173,22 @@ def test_files_are_joined_anew_when_the_race_to_commit_them_was_lost(store, monk
         return compact(optimizer, **options)
 
     monkeypatch.setattr(TableOptimizer, "compact", race)
-    assert store.compact("iam") == 4
+    assert joining.join(store.address("iam"), None, 1 << 20, 1000) == 4
     lost = itertools.repeat(True)
     with pytest.raises(CommitFailedError):
+        joining.join(store.address("iam"), None, 1 << 20, 1000)
+    assert Query(store).rows("SELECT count(*) AS n FROM stored", bounds=Bounds(("iam",))) == [{"n": 4}]
+
+
+@pytest.mark.parametrize(("program", "why"), [("import sys; sys.exit(9)", "was ended"), ('print(\'{"fault": "no space left"}\')', "no space left")])
+def test_joining_that_fails_says_so_and_loses_nothing(store, monkeypatch, tmp_path, program, why):
+    for step in range(4):
+        store.append("iam", events(step, 1), transactions={})
+    (tmp_path / "child.py").write_text(program)
+    monkeypatch.setattr(joining, "CHILD", tmp_path / "child.py")
+    with pytest.raises(Conflict, match=r"not joined") as refusal:
         store.compact("iam")
+    assert why in str(refusal.value.why)
     assert Query(store).rows("SELECT count(*) AS n FROM stored", bounds=Bounds(("iam",))) == [{"n": 4}]
 
 

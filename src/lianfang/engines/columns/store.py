@@ -8,7 +8,10 @@ crash knows what is already there.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,20 +24,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import BloomFilterProperties, ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import DeltaError
 
+from lianfang.engines.columns import joining
 from lianfang.engines.columns.bucket import Bucket, Copies
-from lianfang.kernel.errors import Invalid, Missing
+from lianfang.kernel.errors import Conflict, Invalid, Missing
 
-ROW_GROUP = 40_960
-"""Rows of a row group: twenty of DuckDB's vectors. To show one hit a whole group is unpacked, so a third of DuckDB's usual size."""
 SMALL = 512 << 10
 LARGE = 32 << 20
-"""What is joined while logs come in, and once an hour. An event takes about 80 bytes in a file and 4 kB in memory; joining to 1 MB takes 190 MB more of it, to half of that 75 MB."""
-BLOOM = ("event_id", "src_ip", "dst_ip")
-UNIQUE = ("event_id", "raw", "unmapped")
-"""Columns whose values hardly repeat: a dictionary would be built and thrown away."""
+"""What is joined while logs come in, and once an hour. An event takes about 80 bytes in a file and 4 kB in memory."""
 SETTINGS: dict[str, str | None] = {
     "delta.dataSkippingStatsColumns": "event_id,time,received,source,territory,industry",
     "delta.checkpointInterval": "50",
@@ -43,8 +42,6 @@ SETTINGS: dict[str, str | None] = {
     "delta.setTransactionRetentionDuration": "interval 3650 days",
 }
 """Statistics only for what prunes (the log stays small); positions of origins are kept for ever."""
-TRIES = 4
-"""How often files are joined anew when others committed first each of the fifteen times that the joined ones were offered."""
 COPIES = 8 << 30
 SECOND = 1.0
 LOOK = 60.0
@@ -87,7 +84,7 @@ class EventStore:
             opened = self._table(name, events.schema)
             note = CommitProperties(app_transactions=[Transaction(origin, position) for origin, position in transactions.items()])
             merge = "merge" if opened.differs(events.schema) else None
-            write_deltalake(opened.delta, events, mode="append", schema_mode=merge, commit_properties=note, writer_properties=_properties(events.schema, events.num_rows))
+            write_deltalake(opened.delta, events, mode="append", schema_mode=merge, commit_properties=note, writer_properties=joining.properties(events.schema.names, events.num_rows))
             if merge:
                 opened.learn()
             return int(opened.delta.version())
@@ -106,16 +103,15 @@ class EventStore:
         opened = self._existing(name)
         if opened is None:
             return 0
-        for left in reversed(range(TRIES)):
-            delta = self._delta(name)  # its own view of the table: the appending one stays usable
-            try:
-                done = delta.optimize.compact(target_size=target, writer_properties=_properties(_arrow_schema(delta)), max_concurrent_tasks=1)
-                break
-            except CommitFailedError:
-                if not left:
-                    raise
+        asked = json.dumps({"address": self.address(name), "options": self._options, "target": target, "group": joining.ROW_GROUP})
+        with subprocess.Popen([sys.executable, "-I", str(joining.CHILD)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
+            assert child.stdin and child.stdout  # noqa: S101  (they were opened with pipes)
+            print(asked, file=child.stdin, flush=True)
+            answer = json.loads(child.stdout.readline() or '{"fault": "its process was ended"}')
+        if "fault" in answer:
+            raise Conflict(f"The files of {name} were not joined", why=answer["fault"], todo="They are joined with the next ones.", retry=True)
         opened.refresh()
-        return int(done["numFilesRemoved"])
+        return int(answer["removed"])
 
     def vacuum(self, name: str, *, hours: int | None = None) -> int:
         """Remove files that no version of the last ``hours`` (the store's history) needs, also those that a crash left behind; readers finish in peace."""
@@ -393,18 +389,6 @@ def _micros(moments: pa.ChunkedArray, absent: int) -> Any:
 def _maybe(found: pa.ChunkedArray) -> pa.ChunkedArray:
     """No statistics means: look inside."""
     return pc.fill_null(found, True)
-
-
-def _arrow_schema(delta: DeltaTable) -> pa.Schema:
-    return pa.schema(delta.schema().to_arrow())
-
-
-def _properties(schema: pa.Schema, rows: int = ROW_GROUP) -> WriterProperties:
-    """ZSTD, groups of one vector, and Bloom filters (sized for ``rows``) where people look for one value among millions."""
-    filters = BloomFilterProperties(True, fpp=0.01, ndv=max(1, min(rows, ROW_GROUP)))
-    columns = {name: ColumnProperties(bloom_filter_properties=filters, dictionary_enabled=name not in UNIQUE) for name in BLOOM if name in schema.names}
-    columns |= {name: ColumnProperties(dictionary_enabled=False) for name in UNIQUE if name in schema.names and name not in BLOOM}
-    return WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=ROW_GROUP, column_properties=columns)
 
 
 def equal(column: str, value: str) -> str:

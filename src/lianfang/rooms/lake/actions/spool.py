@@ -112,8 +112,12 @@ class _Open:
         self.path.rename(self.path.with_suffix(".ready"))
 
     @property
+    def full(self) -> bool:
+        return self.size >= SEGMENT_BYTES or self.frames >= SEGMENT_FRAMES
+
+    @property
     def due(self) -> bool:
-        return self.size >= SEGMENT_BYTES or self.frames >= SEGMENT_FRAMES or time.monotonic() - self.born >= SEGMENT_AGE
+        return time.monotonic() - self.born >= SEGMENT_AGE
 
 
 class Spool:
@@ -125,11 +129,12 @@ class Spool:
         self.worker, self._lock_fd = _slot(root)
         self.folder = root / self.worker
         recover(self.folder)
-        self._lock = threading.Lock()
+        self._lock, self._sealing = threading.Lock(), threading.Lock()
         self._open: _Open | None = None
+        self._full: list[_Open] = []
         self._last = _last(self.folder)
         self._load = Load(root)
-        self._stop = threading.Event()
+        self._stop, self._wake = threading.Event(), threading.Event()
         self._roller = threading.Thread(target=self._roll, name="spool", daemon=True)
         self._roller.start()
 
@@ -146,14 +151,19 @@ class Spool:
             first = segment.frames
             segment.write(record, len(group))
             mark = segment.size
+            if segment.full:
+                self._full.append(segment)
+                self._open = None
+                self._wake.set()
         segment.sync(mark)
         return BatchRef(self.worker, segment.sequence, first, len(frames))
 
     def close(self) -> None:
         """Seal what is open and give the slot back."""
         self._stop.set()
+        self._wake.set()
         self._roller.join()
-        self._seal()
+        self._hand_on()
         os.close(self._lock_fd)
 
     def _admit(self, size: int) -> None:
@@ -169,16 +179,21 @@ class Spool:
         return segment
 
     def _roll(self) -> None:
-        while not self._stop.wait(SEGMENT_AGE / 3):
-            segment = self._open
-            if segment is not None and segment.due:
-                self._seal()
+        while not self._stop.is_set():
+            self._wake.wait(SEGMENT_AGE / 3)
+            self._wake.clear()
+            self._hand_on(lambda segment: segment.due)
 
-    def _seal(self) -> None:
-        with self._lock:
-            segment, self._open = self._open, None
-        if segment is not None:
-            segment.seal()
+    def _hand_on(self, is_due: Callable[[_Open], bool] = lambda _segment: True) -> None:
+        """Seal what is full and what is due, in the order in which it was begun: the reading end counts on it."""
+        with self._sealing:
+            with self._lock:
+                segments, self._full = self._full, []
+                if self._open and is_due(self._open):
+                    segments.append(self._open)
+                    self._open = None
+            for segment in segments:
+                segment.seal()
 
 
 class Load:
@@ -186,15 +201,18 @@ class Load:
 
     def __init__(self, root: Path):
         self.root = root
-        self._bytes, self._free, self._due = 0, 0, 0.0
+        self._look()
 
     def bytes(self) -> int:
         if time.monotonic() >= self._due:
-            self._due = time.monotonic() + 0.25
-            self._bytes = backlog(self.root)
-            state = os.statvfs(self.root)
-            self._free = state.f_bavail * state.f_frsize
+            self._look()
         return self._bytes
+
+    def _look(self) -> None:
+        self._due = time.monotonic() + 0.25
+        self._bytes = backlog(self.root)
+        state = os.statvfs(self.root)
+        self._free = state.f_bavail * state.f_frsize
 
     def free(self) -> int:
         return self._free
