@@ -42,6 +42,7 @@ walk: $(TESTSTAMP) assets ## the walks of docs/walks, end to end
 	$(PYTEST) tests/walks -m "not realparts" -v
 
 bench: $(TESTSTAMP) assets ## every headline figure beside its peer; writes benchmarks/latest.json
+	$(UV) sync --quiet --frozen --inexact --python $(PYTHON) --group dev --group logbench
 	$(BIN)/python benchmarks/run.py
 
 bench-lake: $(TESTSTAMP) assets ## the lake over ten million events beside embedded ClickHouse; takes a quarter of an hour
