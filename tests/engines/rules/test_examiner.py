@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from lianfang.engines.rules import Examiner, WatchSets
+from lianfang.engines.rules import Examiner, WatchSets, jsonpath
 from lianfang.engines.rules.compiler import compile_rules
 from lianfang.kernel.errors import Invalid, Missing
 
@@ -193,6 +193,21 @@ def test_a_guess_is_never_believed(examiner):
     expected = [index for index in range(200) if index % 2 == 0]
     for _ in range(3):
         assert [index for index, _ in examiner.json_lines(lines)] == expected
+
+
+def test_a_few_lines_of_another_kind_do_not_change_what_is_guessed_of_the_many(examiner, monkeypatch):
+    many = json.dumps({"EventID": "1", "Channel": SYSMON, "CommandLine": "x -enc y"}).encode()
+    other = json.dumps({"EventID": "1", "Channel": "System", "CommandLine": "x"}).encode()
+    lines, read, head = [*[many] * 9, other] * 10, [], jsonpath.Lines.head
+    examiner.json_lines(lines)
+    monkeypatch.setattr(jsonpath.Lines, "head", lambda path, line, origin: [read.append(line), head(path, line, origin)][1])
+    for _ in range(3):
+        examiner.json_lines(lines)
+    assert read == [other] * 30, "only lines that are not what was guessed are read twice"
+    examiner.json_lines([other] * 50)
+    read.clear()
+    examiner.json_lines([other] * 50)
+    assert not read, "what most lines are by now is guessed by now"
 
 
 def test_why_a_rule_fired(examiner, own):

@@ -8,7 +8,7 @@ joined for decoding: joined lines could be made to swallow each other.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple, cast
@@ -37,6 +37,8 @@ _DEEPEST = 16
 _WHOLE_NUMBERS = 1 << 53
 _BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
+Guess = tuple[bytes, int | None]
+"""The bytes after the mark, and the origin where it is given."""
 Refuse = Callable[[int, str], None]
 Getter = Callable[[Any], Any]
 Indexes = list[int]
@@ -64,7 +66,7 @@ class Lines:
 
     def __init__(self, kernel: Kernel, refuse: Refuse) -> None:
         self.kernel, self.refuse = kernel, refuse
-        self.guesses: dict[tuple[bytes, int | None], ClassKey] = {}
+        self.guesses: dict[Guess, ClassKey] = {}
         self.channels: dict[int, dict[Any, None]] = defaultdict(dict)
         self.events: dict[int, dict[Any, None]] = defaultdict(dict)
         self.readers: dict[tuple[Any, ...], Reader] = {}
@@ -153,12 +155,15 @@ class _Chunk:
         self.path, self.kernel, self.lines, self.logsources, self.start = path, path.kernel, lines, logsources, start
         self.origins = None if logsources is None else list(map(self.kernel.origin, logsources))
         self.doubtful: Indexes = []
+        self.sizes: dict[Guess, int] = {}
+        self.found: dict[Guess, Counter[ClassKey]] = defaultdict(Counter)
 
     def hits(self) -> Iterator[tuple[int, Verdict]]:
         for key, indexes in self._guessed().items():
             yield from self._read(key, indexes, guessed=True)
         for (key, _), indexes in self._sorted().items():
             yield from self._read(key, indexes, guessed=False)
+        self._guess_better()
 
     def _tokens(self) -> list[bytes]:
         return [line[(at := line.find(_MARK)) : at + _TOKEN] for line in self.lines]
@@ -167,7 +172,9 @@ class _Chunk:
         """Lines by guessed class; those without a guess are doubtful."""
         classes: dict[ClassKey, Indexes] = {}
         for token, indexes in _alike(list(zip(self._tokens(), self.origins)) if self.origins else self._tokens()):
-            key = self.path.guesses.get(token if self.origins else (token, None)) or self._first_guess(indexes[0])
+            guess: Guess = token if self.origins else (token, None)
+            self.sizes[guess] = len(indexes)
+            key = self.path.guesses.get(guess) or self._first_guess(indexes[0])
             if key is None:
                 self.doubtful += indexes
             else:
@@ -201,8 +208,16 @@ class _Chunk:
         line, origin = self.lines[index], None if self.origins is None else self.origins[index]
         key, exact = self.path.head(line, origin)
         if exact:
-            self.path.guesses[line[(at := line.find(_MARK)) : at + _TOKEN], origin] = key
+            guess = line[(at := line.find(_MARK)) : at + _TOKEN], origin
+            self.path.guesses.setdefault(guess, key)
+            self.found[guess][key] += 1
         return key, exact
+
+    def _guess_better(self) -> None:
+        """What a token meant for the most of its lines is guessed from now on: a few others do not change it."""
+        for guess, keys in self.found.items():
+            if keys.total() * 2 > self.sizes.get(guess, 0):
+                self.path.guesses[guess] = keys.most_common(1)[0][0]
 
     def _refuse(self, index: int, error: BaseException) -> None:
         self.path.refuse(self.start + index, str(error))
