@@ -102,8 +102,13 @@ def _until_stopped(work: Any) -> None:
 
     supervisor.follow_parent()
     stop = threading.Event()
+    asked, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: None)
+    # A handler that set the event itself would wait for ever where it interrupts a wait, or a handler, that holds the event's lock.
+    threading.Thread(target=lambda: (os.read(asked, 1), stop.set()), name="stop", daemon=True).start()
     work(stop)
 
 
