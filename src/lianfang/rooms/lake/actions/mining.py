@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -34,8 +35,8 @@ from lianfang.rooms.lake.queries import scope
 from lianfang.rooms.lake.queries.retention import retention
 from lianfang.rooms.lake.types import EVENT_TABLES
 
-STEP, STEPS = 100_000, 30
-"""Events in one transaction, and how many of these one job does."""
+STEP, SECONDS = 100_000, 4.0
+"""Events in one transaction, and after how long no further one is begun: the job comes each minute, and what has to be seen at once goes before it."""
 BEGIN = timedelta(days=1)
 """The first time: events that came in during the last day. Afterwards writers that were silent for longer do not hold the others back."""
 SLOW = timedelta(minutes=5)
@@ -72,12 +73,10 @@ def find_templates() -> int:
     with jobs.leased("lake.find_templates", seconds=900) as mine:
         if not mine:
             return 0
-        done = 0
-        for _step in range(STEPS):
+        done, number, began = 0, STEP, monotonic()
+        while number >= STEP and monotonic() - began < SECONDS:
             number = _read()
             done += number
-            if number < STEP:
-                break
         models.MinedTo.objects.update(moment=clock.now())
         models.LogTemplate.objects.filter(last__lt=clock.now() - timedelta(days=retention().usual)).delete()
         return done
