@@ -28,7 +28,7 @@ from lianfang.rooms.lake.types import BatchRef, Busy
 log = logging.getLogger(__name__)
 
 HEAD = struct.Struct(">II")
-SEGMENT_BYTES = 4 << 20
+SEGMENT_BYTES = 3 << 20
 SEGMENT_FRAMES = 8_000
 SEGMENT_AGE = 0.2
 """Seconds after which a segment with anything in it is sealed, however small."""
