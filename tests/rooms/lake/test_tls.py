@@ -3,11 +3,16 @@
 import re
 import socket
 import ssl
-import subprocess
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from tests.patience import free_port, wait_for
 from tests.rooms.lake.conftest import doors
 
@@ -18,17 +23,23 @@ from lianfang.rooms.lake.adapters.syslog import certificates, listeners
 LINE = b"<38>Nov 20 08:00:00 app-01 sshd[812]: Failed password for root from 203.0.113.77 port 4022%d ssh2"
 
 
-def openssl(*arguments):
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+def certified(folder, name, *, by=None):
+    """A key and a certificate of a name, signed by an authority (its key and certificate) or by itself."""
+    key, subject = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    signer, issuer = by or (key, None)
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(subject_name=subject, issuer_name=issuer.subject if issuer else subject, public_key=key.public_key(), serial_number=x509.random_serial_number(), not_valid_before=now - timedelta(days=1), not_valid_after=now + timedelta(days=1))
+    made = builder.add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True).sign(signer, hashes.SHA256())
+    (folder / f"{name}.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (folder / f"{name}.crt").write_bytes(made.public_bytes(Encoding.PEM))
+    return key, made
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
     """A small authority, and a sender's certificate that it signed."""
     folder = tmp_path_factory.mktemp("authority")
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=authority", "-keyout", folder / "ca.key", "-out", folder / "ca.crt")
-    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=sender", "-keyout", folder / "sender.key", "-out", folder / "sender.csr")
-    openssl("x509", "-req", "-in", folder / "sender.csr", "-CA", folder / "ca.crt", "-CAkey", folder / "ca.key", "-CAcreateserial", "-out", folder / "sender.crt")
+    certified(folder, "sender", by=certified(folder, "ca"))
     return folder
 
 
