@@ -33,16 +33,16 @@ def join(address: str, options: dict[str, str] | None, target: int, group: int) 
         table = DeltaTable(address, storage_options=options)
         try:
             names = [field.name for field in table.schema().fields]
-            return int(table.optimize.compact(target_size=target, writer_properties=properties(names, group=group), max_concurrent_tasks=1)["numFilesRemoved"])
+            return int(table.optimize.compact(target_size=target, writer_properties=properties(names, rows=group, group=group), max_concurrent_tasks=1)["numFilesRemoved"])
         except CommitFailedError:
             if not left:
                 raise
     raise AssertionError
 
 
-def properties(names: Iterable[str], rows: int = 1 << 31, *, group: int = 0) -> WriterProperties:
-    """How files with these columns are written: ZSTD, row groups, and Bloom filters (sized for ``rows``) where people look for one value among millions."""
-    there, group = set(names), group or ROW_GROUP
+def properties(names: Iterable[str], *, rows: int, group: int) -> WriterProperties:
+    """How files with these columns are written: ZSTD, groups of so many rows, and Bloom filters (sized for ``rows``) where people look for one value among millions."""
+    there = set(names)
     filters = BloomFilterProperties(True, fpp=0.01, ndv=max(1, min(rows, group)))
     columns = {name: ColumnProperties(bloom_filter_properties=filters, dictionary_enabled=name not in UNIQUE) for name in BLOOM if name in there}
     columns |= {name: ColumnProperties(dictionary_enabled=False) for name in UNIQUE if name in there and name not in BLOOM}

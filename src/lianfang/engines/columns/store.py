@@ -84,7 +84,7 @@ class EventStore:
             opened = self._table(name, events.schema)
             note = CommitProperties(app_transactions=[Transaction(origin, position) for origin, position in transactions.items()])
             merge = "merge" if opened.differs(events.schema) else None
-            write_deltalake(opened.delta, events, mode="append", schema_mode=merge, commit_properties=note, writer_properties=joining.properties(events.schema.names, events.num_rows))
+            write_deltalake(opened.delta, events, mode="append", schema_mode=merge, commit_properties=note, writer_properties=joining.properties(events.schema.names, rows=events.num_rows, group=joining.ROW_GROUP))
             if merge:
                 opened.learn()
             return int(opened.delta.version())

@@ -216,7 +216,7 @@ class _Chunk:
     def _guess_better(self) -> None:
         """What a token meant for the most of its lines is guessed from now on: a few others do not change it."""
         for guess, keys in self.found.items():
-            if keys.total() * 2 > self.sizes.get(guess, 0):
+            if keys.total() * 2 > self.sizes[guess]:
                 self.path.guesses[guess] = keys.most_common(1)[0][0]
 
     def _refuse(self, index: int, error: BaseException) -> None:

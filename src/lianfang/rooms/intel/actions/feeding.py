@@ -24,7 +24,7 @@ from lianfang.commons.ledger import actions as ledger
 from lianfang.commons.people import actions as people_actions
 from lianfang.commons.people import queries as people
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Conflict, Fault, Invalid, Missing
+from lianfang.kernel.errors import Conflict, Fault, Invalid
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.intel import models
 from lianfang.rooms.intel.actions import intake
@@ -215,19 +215,11 @@ def _set(row: models.Feed, secret: str, verb: str, detail: Mapping[str, Any], ac
     if models.Feed.objects.filter(organisation=row.organisation, name=row.name).exclude(pk=row.pk).exists():
         raise Conflict("There is an outside API of this name already", todo="Choose another name.", details={"name": ["taken"]})
     if secret:
-        row.sealed = _key().seal(secret, purpose=PURPOSE)
+        row.sealed = people_actions.seal(secret, purpose=PURPOSE)
     row.address, row.due, row.trouble = row.address.strip(), clock.now(), ""
     row.save()
     _told(verb, row, actor, **detail, **({"secret": "changed"} if secret else {}))
     return row
-
-
-def _key() -> Any:
-    try:
-        return people.sealing_key()
-    except Missing:
-        people_actions.seal("")
-        return people.sealing_key()
 
 
 def _queue(row: models.Feed) -> None:

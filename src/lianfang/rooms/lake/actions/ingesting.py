@@ -42,7 +42,8 @@ log = logging.getLogger(__name__)
 
 PACE = 0.4
 """Seconds between two commits while little comes in: a commit costs the same for one event as for ten thousand."""
-FLUSH_BYTES = 3 << 20
+FLUSH_BYTES = spool.SEGMENT_BYTES
+"""A full segment is a commit of its own; smaller ones are stored together."""
 IN_MEMORY = 2
 """Commits in memory at once: one that is prepared and one that is stored."""
 MEMO_BYTES = 32 << 20

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -35,10 +35,10 @@ from lianfang.rooms.lake import queries as lake
 from lianfang.rooms.lake.types import EVENT_TABLES
 from lianfang.rooms.learning import models, queries
 from lianfang.rooms.learning.actions.sets import question, said
+from lianfang.rooms.learning.declare import Progress
 from lianfang.rooms.learning.queries.reading import MANIFEST, PATHS, ROWS
 from lianfang.rooms.learning.types import Made, Origin
 
-Progress = Callable[[float, str], object]
 MOST = 2_000_000
 """Rows of one version."""
 

@@ -6,7 +6,7 @@ measured on rows that did not teach it, and how it ended. A run that is repeated
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -26,11 +26,11 @@ from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.learning import declare, models, queries
 from lianfang.rooms.learning.actions import making, registry
 from lianfang.rooms.learning.actions.artefacts import keep
-from lianfang.rooms.learning.actions.sets import ledger_difference, must_belong
+from lianfang.rooms.learning.actions.sets import must_belong
+from lianfang.rooms.learning.declare import Progress
 from lianfang.rooms.learning.types import PACES, Ended, Learned, Made
 
 FIELDS = ("name", "learner", "dataset", "pace", "auto", "enabled")
-Progress = Callable[[float, str], object]
 
 
 @transaction.atomic
@@ -60,7 +60,7 @@ def change_training(row: models.Training, values: Mapping[str, Any], *, actor: V
         if (after["pace"], after["enabled"]) != (before["pace"], before["enabled"]):
             row.due = _due(row)
         row.save()
-        _told("changed", row, actor, **ledger_difference(before, after))
+        _told("changed", row, actor, **ledger.differing(before, after))
     return row
 
 
