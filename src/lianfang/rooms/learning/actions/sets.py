@@ -57,7 +57,7 @@ def change_set(row: models.DataSet, values: Mapping[str, Any], *, actor: Viewer)
     if after["pace"] != before["pace"]:
         row.due = clock.now() + PACES[row.pace] if row.pace in PACES else None
     _saved(row)
-    _told("changed", row, actor, **ledger_difference(before, after))
+    _told("changed", row, actor, **_differing(before, after))
     return row
 
 
@@ -87,7 +87,7 @@ def said(row: models.DataSet) -> dict[str, Any]:
     return {name: clock.text(value) if name in ("since", "until") and value else value for name in FIELDS if (value := getattr(row, name)) not in ("", None, [])}
 
 
-def ledger_difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """Before and after of what differs."""
     return ledger.differing({name: str(value) for name, value in before.items()}, {name: str(after.get(name, "")) for name in {*before, *after}})
 
