@@ -31,8 +31,9 @@ rules = typer.Typer(no_args_is_help=True, help="Rule packs: install, list, test.
 ledger = typer.Typer(no_args_is_help=True, help="The record of everything: verify it.")
 people = typer.Typer(no_args_is_help=True, help="Accounts: reset a password.")
 source = typer.Typer(no_args_is_help=True, help="Log sources: add one that sends over HTTP.")
+keys = typer.Typer(no_args_is_help=True, help="Sealing keys: what hangs on them, rotate, retire, give up a lost one.")
 sample = typer.Typer(no_args_is_help=True, help="The labelled sample stream: feed it, remove it.")
-for group, name in ((rules, "rules"), (ledger, "ledger"), (people, "people"), (source, "source"), (sample, "sample")):
+for group, name in ((rules, "rules"), (ledger, "ledger"), (people, "people"), (source, "source"), (keys, "keys"), (sample, "sample")):
     app.add_typer(group, name=name)
 
 CODES: dict[type[Fault], int] = {Refused: 3, Invalid: 4, Missing: 5, Conflict: 6}
@@ -343,6 +344,74 @@ def source_add(
         _show({**key, "url": address})
     else:
         out.print(f'curl -H "Authorization: Lianfang {key["id"]}:{key["secret"]}" --data-binary @events.ndjson {address}', highlight=False, markup=False, soft_wrap=True)
+
+
+@keys.command("list")
+def keys_list(as_json: AsJson = False) -> None:
+    """Every generation of the sealing key, and how many things of which kind hang on it."""
+    node = _ready()
+    from lianfang.commons.people import queries
+
+    found = [{**node.plain(one), "things": {thing.kind: thing.count for thing in one.things}} for one in queries.key_generations()]
+    if as_json:
+        _show(found)
+        return
+    table = Table("generation", "state", "key", "made", "by", "sealed under it")
+    for one in found:
+        table.add_row(str(one["number"]), one["state"], one["key"], f"{one['made']:%Y-%m-%d %H:%M}" if one["made"] else "", one["made_by"], "\n".join(f"{kind}: {count}" for kind, count in one["things"].items()) or "nothing")
+    out.print(table)
+
+
+@keys.command("rotate")
+def keys_rotate(as_json: AsJson = False) -> None:
+    """Make a new sealing key: everything new is sealed under it at once, what is old follows in the background (or by: keys reseal)."""
+    node = _ready()
+    from lianfang.commons.people import actions
+
+    number, job = actions.rotate_key(actor=node.console())
+    if as_json:
+        _show({"generation": number, "job": str(job.id)})
+    else:
+        out.print(f"Generation {number} is made. Back up {node.home()}/keys now. What is older is re-sealed while the node runs; see: lianfang keys list", highlight=False, soft_wrap=True)
+
+
+@keys.command("reseal")
+def keys_reseal(as_json: AsJson = False) -> None:
+    """Seal what is older under the newest key, here and now; may be ended anywhere and begun again. Event tables follow while the node runs."""
+    _ready()
+    from lianfang.commons.people import actions
+
+    with _bar("Re-sealing", quiet=as_json) as step:
+        left = actions.reseal(progress=lambda percent, text: step(int(percent), 100, text))
+    if as_json:
+        _show(left)
+    else:
+        out.print("Nothing hangs on an older key." if not left else "Left under older keys: " + ", ".join(f"{kind}: {count}" for kind, count in left.items()), highlight=False)
+
+
+@keys.command("retire")
+def keys_retire(generation: int) -> None:
+    """Take an older key away for good, its file included; only when nothing hangs on it."""
+    node = _ready()
+    from lianfang.commons.people import actions
+
+    actions.retire_key(generation, actor=node.console())
+    out.print(f"Generation {generation} is retired. Backups from before need a copy of its file.", highlight=False)
+
+
+@keys.command("forget")
+def keys_forget(generation: int, yes: Annotated[bool, typer.Option("--yes", help="Give up what was named, without asking.")] = False) -> None:
+    """Give up what hangs on a key that is lost, so that the node can go on. Names what will be lost, and asks."""
+    node = _ready()
+    from lianfang.commons.people import actions, queries
+
+    lost = next((one for one in queries.key_generations() if one.number == generation and one.state == "lost"), None)
+    for thing in lost.things if lost else ():
+        err.print(f"{thing.title}: {thing.count}. {thing.loss}", markup=False, highlight=False)
+    if lost and not yes and not (sys.stdin.isatty() and typer.confirm("Give all of this up, for good?", err=True)):
+        raise Refused("Nothing was given up", why="It needs your word, because nothing brings it back.", todo=f"Restore the folder keys/ from a backup; or: lianfang keys forget {generation} --yes")
+    things = actions.forget_key(generation, actor=node.console())
+    out.print(f"Given up: {', '.join(f'{thing.count} {thing.kind}' for thing in things)}. It is on the ledger.", highlight=False, soft_wrap=True)
 
 
 @sample.command("feed")

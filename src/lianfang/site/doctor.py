@@ -114,7 +114,7 @@ def database() -> list[Finding]:
         return [Finding("Database", "fail", f"{type(error).__name__}: {error}"[:300], "Check LIANFANG_DATABASE and that the server runs.")]
     if waiting:
         return [Finding("Database", "warn", f"{connection.vendor}: {len(waiting)} table changes are waiting", "Run: lianfang init")]
-    return [Finding("Database", "ok", connection.vendor), *second_factors(), *tables()]
+    return [Finding("Database", "ok", connection.vendor), *second_factors(), *sealing_keys(), *tables()]
 
 
 def tables() -> list[Finding]:
@@ -146,6 +146,26 @@ def second_factors() -> list[Finding]:
     if locked:
         return [Finding("Second factors", "fail", f"{locked} cannot be read: {people.sealing_file()} {'is not the key they were sealed under' if people.sealing_file().exists() else 'is missing'}", "Restore that file from a backup; people who cannot wait: drop their second factor.")]
     return [Finding("Second factors", "ok", "readable with the node's key" if people.sealing_file().exists() else "none; their key is made with the first")]
+
+
+def sealing_keys() -> list[Finding]:
+    """Whether every key is here on which sealed things hang."""
+    from django.conf import settings
+
+    if "people" not in settings.ROOMS:
+        return []
+    from lianfang.commons.people import queries as people
+
+    found = people.key_generations()
+    lost = [one for one in found if one.state == "lost"]
+    if lost:
+        things = ", ".join(f"{thing.title}: {thing.count}" for one in lost for thing in one.things)
+        files = ", ".join(people.sealing_file(one.number or 1).name for one in lost)
+        return [Finding("Sealing keys", "fail", f"{files} in {people.keys_folder()} is missing, or is another key; sealed under it: {things}", f"Restore the folder keys/ from a backup; or give this up: lianfang keys forget {lost[0].number}")]
+    older = [one for one in found if one.state == "older" and one.things]
+    if older:
+        return [Finding("Sealing keys", "ok", f"generation {found[0].number}; {sum(one.count for one in older)} things still hang on older ones")]
+    return [Finding("Sealing keys", "ok", f"generation {found[0].number}" if found else "none; made when first needed")]
 
 
 def port() -> Finding:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -310,3 +311,38 @@ def test_killed_at_any_moment_the_table_holds_every_acknowledged_batch_once(tmp_
     (row,) = Query(store).rows("SELECT count(*) AS n, count(DISTINCT event_id) AS ids, count(DISTINCT substr(event_id, 1, 6)) AS batches FROM stored", bounds=Bounds(("iam",)))
     assert row["n"] == row["ids"] == row["batches"] * 200
     assert row["batches"] == store.committed("iam", "w0") + 1 >= acknowledged + 1
+
+
+def test_a_day_is_written_anew_while_others_append(store):
+    for n in range(3):
+        store.append("iam", events(10 * n, 10, host=["old"] * 10), transactions={"w0": n})
+    store.append("iam", events(30, 5, moment=DAWN + timedelta(days=1), host=["old"] * 5), transactions={"w0": 3})
+    came = []
+
+    def change(rows):
+        if not came:
+            other = threading.Thread(target=lambda: came.append(EventStore(store.root).append("iam", events(100, 7, host=["meanwhile"] * 7), transactions={"w1": 1})))
+            other.start()
+            other.join()
+        return rows.set_column(rows.column_names.index("host"), "host", pa.array(["new"] * rows.num_rows))
+
+    assert store.rewrite("iam", "2026-11-20", change) in (30, 37)
+    rows = Query(store).rows("SELECT host, count(*) AS n FROM stored GROUP BY 1 ORDER BY 1", bounds=Bounds(("iam",)))
+    assert {row["host"]: row["n"] for row in rows} in ({"meanwhile": 7, "new": 30, "old": 5}, {"new": 37, "old": 5})
+    assert (store.committed("iam", "w0"), store.committed("iam", "w1")) == (3, 1)
+    assert {path.split("event_day=")[1][:10] for path in store.files(["iam"], since=DAWN + timedelta(days=1))} == {"2026-11-21"}
+
+
+def test_a_day_that_breaks_off_stays_as_it_was_and_columns_learned_later_are_null(store):
+    narrow = EVENTS.remove(EVENTS.get_field_index("user_agent"))
+    store.append("iam", table({"event_id": ["a"], "time": [DAWN]}, schema=narrow), transactions={"w0": 1})
+    store.append("iam", table({"event_id": ["b"], "time": [DAWN], "user_agent": ["curl"], "rules": [["r1", "r2"]]}), transactions={"w0": 2})
+    before = Query(store).rows("SELECT * FROM stored ORDER BY event_id", bounds=Bounds(("iam",)))
+    with pytest.raises(Exception, match="broken off"):
+        store.rewrite("iam", "2026-11-20", lambda rows: (_ for _ in ()).throw(OSError("broken off")))
+    assert Query(store).rows("SELECT * FROM stored ORDER BY event_id", bounds=Bounds(("iam",))) == before
+    assert store.rewrite("iam", "2026-11-20", lambda rows: rows) == 2
+    assert Query(store).rows("SELECT * FROM stored ORDER BY event_id", bounds=Bounds(("iam",))) == before
+    assert store.rewrite("iam", "2026-11-19", lambda rows: rows) == store.rewrite("absent", "2026-11-20", lambda rows: rows) == 0
+    with pytest.raises(Invalid):
+        store.rewrite("iam", "today", lambda rows: rows)

@@ -8,4 +8,12 @@ class People(AppConfig):
     verbose_name = _("people")
 
     def ready(self) -> None:
-        from lianfang.commons.people import handlers  # noqa: F401  (listens to logins)
+        from lianfang.commons.people import declare, handlers  # noqa: F401  (listens to logins)
+
+        declare.sealed("people", _sealed)
+
+
+def _sealed() -> object:
+    from lianfang.commons.people.actions.sealed import kinds
+
+    return kinds()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lianfang.commons.jobs.actions import Run
 from lianfang.commons.jobs.declare import at, job
 from lianfang.commons.people import actions
 from lianfang.commons.people.types import OrganisationMoved
@@ -24,3 +25,9 @@ def send_notice(reach: str, way: str, text: str, address: str, severity: int) ->
 def forget_attempts() -> None:
     """Failed logins are kept for a day."""
     actions.forget_attempts()
+
+
+@job(name="people.reseal", attempts=20)
+def reseal(*, run: Run) -> None:
+    """What lies sealed under an older key moves to the newest; whatever ends it, it goes on where it was."""
+    actions.reseal(progress=run.progress)

@@ -224,3 +224,27 @@ class Reach(models.Model):
 
     def __str__(self) -> str:
         return str(self.user)
+
+
+class Generation(models.Model):
+    """One generation of the node's sealing key: the file lies beside the database, this row says since when and what became of it. Numbers are given once."""
+
+    number = models.PositiveIntegerField(_("generation"), primary_key=True)
+    key = models.CharField(_("key"), max_length=8, editable=False)
+    made = models.DateTimeField(_("made"), default=clock.now, editable=False)
+    made_by = models.CharField(_("made by"), max_length=120, default="", editable=False)
+    retired = models.DateTimeField(_("retired"), null=True, editable=False)
+    forgotten = models.DateTimeField(_("given up"), null=True, editable=False)
+    ended_by = models.CharField(max_length=120, default="", editable=False)
+
+    class Meta:
+        verbose_name = _("sealing key")
+        verbose_name_plural = _("sealing keys")
+        ordering = ("-number",)
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+    @property
+    def ref(self) -> Ref:
+        return Ref("people", "generation", str(self.number))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hmac
 from collections import defaultdict
-from datetime import datetime
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -20,9 +22,9 @@ from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
-from lianfang.commons.people import models
-from lianfang.commons.people.types import Axis, Hat, Person, Unit, covers, meet
-from lianfang.engines.envelope import SealingKey
+from lianfang.commons.people import declare, models
+from lianfang.commons.people.types import Axis, Hanging, Hat, KeyGeneration, KeyState, Person, Unit, covers, meet
+from lianfang.engines.envelope import Keyring, SealingKey, generations, key_file
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Fault, Missing
 from lianfang.kernel.labels import DataLevel
@@ -305,20 +307,75 @@ FACTOR = "lianfang second factor"
 """What the sealing key is used for; a text sealed for something else does not open as a second factor."""
 
 
-def sealing_file() -> Path:
-    """Where the node's key for secrets at rest lies."""
-    return Path(settings.HOME) / "keys" / "sealing.key"
+def keys_folder() -> Path:
+    """Where the node's keys lie."""
+    return Path(settings.HOME) / "keys"
 
 
-def sealing_key() -> SealingKey:
-    """The node's key for secrets at rest; raises ``Missing`` when it was never needed, or is lost."""
-    return SealingKey.load(sealing_file())
+def sealing_file(generation: int = 1) -> Path:
+    """Where a generation of the node's key for secrets at rest lies."""
+    return key_file(keys_folder(), generation)
+
+
+def keyring() -> Keyring:
+    """The node's keys for secrets at rest, all generations that are here; raises ``Missing`` when none was ever needed, or they are lost."""
+    return Keyring.load(keys_folder())
+
+
+def generation_numbers() -> dict[str, int]:
+    """Every key that the node ever sealed with → its generation."""
+    rows = {row.number: row for row in models.Generation.objects.all()}
+    return {row.key: row.number for row in rows.values() if row.key} | {key: number for number, key in keys_here(rows).items()}
+
+
+def keys_here(rows: Mapping[int, models.Generation]) -> dict[int, str]:
+    """The generations whose key lies here and is the one that it was → the key."""
+    found = dict[int, str]()
+    for number, path in generations(keys_folder()).items():
+        with suppress(Fault, OSError):
+            key = SealingKey.load(path).id
+            if number not in rows or rows[number].key in ("", key):
+                found[number] = key
+    return found
+
+
+def generation_of(key: str, known: Mapping[str, int]) -> int:
+    """The generation of a sealed thing's key (``""``: from before there were generations). A strange key counts as the first where nothing is known of that one, else as 0."""
+    return known.get(key) or (1 if not key or 1 not in known.values() else 0)
+
+
+def given_up(key: str) -> bool:
+    """Whether the generation of a sealed thing's key was given up as lost."""
+    return models.Generation.objects.filter(number=generation_of(key, generation_numbers())).exclude(forgotten=None).exists()
+
+
+def hanging() -> list[tuple[declare.Kind, declare.Counts]]:
+    """What lies sealed: every kind with how many things hang on each generation."""
+    return [(kind, {number: n for number, n in kind.count().items() if n}) for kind in declare.kinds()]
+
+
+def key_generations() -> list[KeyGeneration]:
+    """Every generation of the sealing key, the newest first: who made it, where it stands, what hangs on it."""
+    rows, found = {row.number: row for row in models.Generation.objects.all()}, hanging()
+    here = keys_here(rows)
+    numbers = {*here, *rows, *(number for _, counts in found for number in counts)}
+    return [_generation(number, rows.get(number), here, found) for number in sorted(numbers, reverse=True)]
+
+
+def _generation(number: int, row: models.Generation | None, here: Mapping[int, str], found: list[tuple[declare.Kind, declare.Counts]]) -> KeyGeneration:
+    things = tuple(Hanging(kind.name, kind.title, kind.loss, counts[number], kind.drains) for kind, counts in found if counts.get(number))
+    lost = KeyState.LOST if things else KeyState.GONE
+    absent = KeyState.RETIRED if row and row.retired else KeyState.FORGOTTEN if row and row.forgotten else lost
+    state = absent if number not in here else KeyState.NEWEST if number == max(here) else KeyState.OLDER
+    made = row.made if row else datetime.fromtimestamp(sealing_file(number).stat().st_mtime, UTC) if number in here else None
+    ended = (row.retired or row.forgotten) if row else None
+    return KeyGeneration(number, row.key if row else here.get(number, ""), state, made, row.made_by if row else "", ended, row.ended_by if row else "", things)
 
 
 def unseal(sealed: str) -> str:
     """A second factor's secret. Raises ``Conflict``, in words for the person at the door, when the node's key does not open it."""
     try:
-        return sealing_key().open(sealed, purpose=FACTOR)
+        return keyring().open(sealed, purpose=FACTOR)
     except Fault as fault:
         raise factors_locked() from fault
 

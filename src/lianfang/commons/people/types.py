@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from django.utils.functional import Promise
@@ -245,3 +246,44 @@ class OrganisationMoved(Fact):
     axis: str
     before: str
     after: str
+
+
+class KeyState(StrEnum):
+    """Where a generation of the sealing key stands. ``LOST``: its file is not here, and things hang on it; ``GONE``: nothing does."""
+
+    NEWEST = "newest"
+    OLDER = "older"
+    LOST = "lost"
+    GONE = "gone"
+    RETIRED = "retired"
+    FORGOTTEN = "forgotten"
+
+
+@dataclass(frozen=True, slots=True)
+class Hanging:
+    """How many things of one kind hang on a generation, and what is lost with them. ``drains``: they go by themselves."""
+
+    kind: str
+    title: str | Promise
+    loss: str | Promise
+    count: int
+    drains: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyGeneration:
+    """One generation of the sealing key. ``number`` 0: keys that this node never had. ``ended``: since when it is retired or given up."""
+
+    number: int
+    key: str
+    state: KeyState
+    made: datetime | None
+    made_by: str
+    ended: datetime | None
+    ended_by: str
+    things: tuple[Hanging, ...]
+
+    @property
+    def count(self) -> int:
+        """How many things hang on it."""
+        return sum(one.count for one in self.things)

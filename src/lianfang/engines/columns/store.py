@@ -10,11 +10,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -24,8 +25,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from lianfang.engines.columns import joining
 from lianfang.engines.columns.bucket import Bucket, Copies
@@ -43,6 +45,10 @@ SETTINGS: dict[str, str | None] = {
 }
 """Statistics only for what prunes (the log stays small); positions of origins are kept for ever."""
 COPIES = 8 << 30
+TRIES = 3
+AT_ONCE = 8192
+"""Rows of a day that are changed at a time."""
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 SECOND = 1.0
 LOOK = 60.0
 """Seconds after which the log is read anew, whatever there is to see: entries are cleaned away after two hours at the earliest."""
@@ -140,6 +146,40 @@ class EventStore:
     def fill(self, name: str, column: str, value: str, *, where: str) -> int:
         """Rows that ``where`` names and whose ``column`` is empty get ``value``; returns how many."""
         return self._change(name, column, equal("x", value).removeprefix("x = "), f"({where}) AND ({column} IS NULL OR {column} = '')")
+
+    def rewrite(self, name: str, day: str, change: Callable[[pa.Table], pa.Table]) -> int:
+        """Write one day (``2026-11-21``) of a table anew: the same rows in the same order, as ``change`` gives them back, some thousand at a time; returns how
+        many. One commit, so that whatever ends it leaves the day as it was. Appends go on meanwhile and are not lost; when they keep coming first, they wait."""
+        if not _DAY.fullmatch(day):
+            raise Invalid(f"“{day[:20]}” is no day", todo="Write it like 2026-11-21.")
+        for _try in range(TRIES):
+            with suppress(CommitFailedError):
+                return self._rewritten(name, day, change)
+        with self._writing, self._turn(fcntl.LOCK_EX):
+            return self._rewritten(name, day, change)
+
+    def _rewritten(self, name: str, day: str, change: Callable[[pa.Table], pa.Table]) -> int:
+        opened = self._existing(name)
+        if opened is None:
+            return 0
+        delta, rows = self._delta(name), 0
+        folder, schema = opened.folder, pa.schema(delta.schema().to_arrow())
+        paths = [f"{folder}/{path}" for path, there in zip(*(pa.table(delta.get_add_actions(flatten=True))[column].to_pylist() for column in ("path", "partition.event_day"))) if there == day]
+        self.bring(paths)
+
+        def changed() -> Iterator[pa.RecordBatch]:
+            nonlocal rows
+            for path in paths:
+                for batch in pq.ParquetFile(path).iter_batches(batch_size=AT_ONCE):
+                    table = change(_shaped(pa.Table.from_batches([batch]), schema, day))
+                    rows += table.num_rows
+                    yield from table.cast(schema).to_batches()
+
+        if paths:
+            stream = pa.RecordBatchReader.from_batches(schema, changed())
+            write_deltalake(delta, stream, mode="overwrite", predicate=equal("event_day", day), target_file_size=LARGE, writer_properties=joining.properties(schema.names, rows=joining.ROW_GROUP, group=joining.ROW_GROUP))
+            opened.refresh()
+        return rows
 
     def _change(self, name: str, column: str, expression: str, predicate: str) -> int:
         with self._writing, self._turn(fcntl.LOCK_EX):
@@ -372,6 +412,14 @@ class Snapshot:
 
 _CUT = 64
 """Parquet statistics of text may be cut to 64 bytes; a greatest value is then rounded up, so a prefix is compared."""
+
+
+def _shaped(rows: pa.Table, schema: pa.Schema, day: str) -> pa.Table:
+    """Rows of a data file with all columns of the table: those that it lacks null, the day from its path."""
+    columns = [rows[field.name].cast(field.type) if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type) for field in schema if field.name != "event_day"]
+    at = schema.get_field_index("event_day")
+    columns.insert(at, pa.array([day] * rows.num_rows, pa.string()).cast(schema.field(at).type))
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _forgotten(as_of: datetime) -> Missing:

@@ -7,12 +7,13 @@ tlog-checkpoint, tlog-proof), and the verdict on such texts from others.
 from lianfang.engines.envelope.canonical import canonical, canonical_plain
 from lianfang.engines.envelope.certificates import self_signed
 from lianfang.engines.envelope.checkpoints import Checkpoint, ProofFile
-from lianfang.engines.envelope.ciphers import STEADY, Steady, block_cipher, derived
+from lianfang.engines.envelope.ciphers import STEADILY, STEADY, Steady, block_cipher, derived, steady_generation
+from lianfang.engines.envelope.keyring import Keyring, generations, key_file, mark_of
 from lianfang.engines.envelope.keys import SigningKey, VerifyKey, key_name
 from lianfang.engines.envelope.notes import open_note, sign_note
 from lianfang.engines.envelope.sealing import SealingKey, is_sealed
 
 __all__ = [
-    "STEADY", "Checkpoint", "ProofFile", "SealingKey", "SigningKey", "Steady", "VerifyKey", "block_cipher", "canonical", "canonical_plain", "derived", "is_sealed", "key_name", "open_note", "self_signed",
-    "sign_note",
+    "STEADILY", "STEADY", "Checkpoint", "Keyring", "ProofFile", "SealingKey", "SigningKey", "Steady", "VerifyKey", "block_cipher", "canonical", "canonical_plain", "derived", "generations", "is_sealed", "key_file", "key_name",
+    "mark_of", "open_note", "self_signed", "sign_note", "steady_generation",
 ]  # fmt: skip

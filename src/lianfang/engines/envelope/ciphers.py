@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 import hmac
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +20,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from lianfang.kernel.errors import Invalid
 
 BLOCK = 16
-STEADY = "steady1."
+STEADY = "steady"
+"""How a text that lies sealed steadily begins; then comes the generation of its key, and a dot."""
+STEADILY = r"^steady([1-9][0-9]{0,5})\."
+"""The same as a pattern, for those who look with RE2."""
+_SEALED = re.compile(STEADILY)
 
 
 def block_cipher(key: bytes) -> Callable[[bytes], bytes]:
@@ -50,23 +55,34 @@ class Steady:
     """
 
     secret: bytes = field(repr=False)
+    generation: int = 1
 
     @classmethod
-    def of(cls, secret: bytes, purpose: str) -> Steady:
-        """With the key of a purpose out of the one secret of 32 bytes."""
-        return cls(derived(secret, f"{purpose} (steady, authentication)") + derived(secret, f"{purpose} (steady, encryption)"))
+    def of(cls, secret: bytes, purpose: str, *, generation: int = 1) -> Steady:
+        """With the key of a purpose out of the one secret of 32 bytes, which is that of a generation."""
+        return cls(derived(secret, f"{purpose} (steady, authentication)") + derived(secret, f"{purpose} (steady, encryption)"), generation)
 
     def seal(self, text: str) -> str:
         """The sealed text; texts that are sealed stay as they are."""
-        if text.startswith(STEADY):
+        if steady_generation(text):
             return text
-        return STEADY + urlsafe_b64encode(AESSIV(self.secret).encrypt(text.encode("utf-8", "surrogatepass") + b"\0", None)).decode()
+        return f"{STEADY}{self.generation}." + urlsafe_b64encode(AESSIV(self.secret).encrypt(text.encode("utf-8", "surrogatepass") + b"\0", None)).decode()
 
     def open(self, sealed: str) -> str:
         """The text again; what was never sealed stays as it is. Raises ``Invalid`` when another key sealed it or it was changed."""
-        if not sealed.startswith(STEADY):
+        if not steady_generation(sealed):
             return sealed
         try:
-            return AESSIV(self.secret).decrypt(urlsafe_b64decode(sealed.removeprefix(STEADY)), None)[:-1].decode("utf-8", "surrogatepass")
+            return AESSIV(self.secret).decrypt(urlsafe_b64decode(sealed.partition(".")[2]), None)[:-1].decode("utf-8", "surrogatepass")
         except (InvalidTag, binascii.Error, ValueError) as error:
             raise Invalid("This sealed text cannot be opened", why="Another key sealed it, or it was changed.", todo="Restore the key file from a backup.") from error
+
+
+def steady_generation(text: str) -> int:
+    """The generation of the key that sealed a text steadily; 0 for a text that lies open.
+
+    >>> steady_generation("steady12.AAAA"), steady_generation("steady state")
+    (12, 0)
+    """
+    found = _SEALED.match(text)
+    return int(found[1]) if found else 0

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from lianfang.engines.envelope.keys import save_new
 from lianfang.kernel.errors import Conflict, Invalid, Missing
 
-_SEALED = "sealed1."
+SEALED = "sealed1."
 _SECRET = "SECRET+KEY+"  # noqa: S105  (how the file begins)
 _NONCE = 12
 
@@ -48,13 +48,13 @@ class SealingKey:
     def seal(self, text: str, *, purpose: str) -> str:
         """The text, readable only with this key and for the same ``purpose``; another result each time."""
         nonce = os.urandom(_NONCE)
-        return f"{_SEALED}{self.id}.{urlsafe_b64encode(nonce + AESGCM(self.secret).encrypt(nonce, text.encode(), purpose.encode())).decode()}"
+        return f"{SEALED}{self.id}.{urlsafe_b64encode(nonce + AESGCM(self.secret).encrypt(nonce, text.encode(), purpose.encode())).decode()}"
 
     def open(self, sealed: str, *, purpose: str) -> str:
         """The text again. Raises ``Conflict`` when another key sealed it, ``Invalid`` when it was changed, sealed for another purpose, or never sealed."""
         if not is_sealed(sealed):
-            raise Invalid("This is not a sealed text", why=f"A sealed text begins with {_SEALED}", todo="Seal it first.")
-        identity, _, encoded = sealed.removeprefix(_SEALED).partition(".")
+            raise Invalid("This is not a sealed text", why=f"A sealed text begins with {SEALED}", todo="Seal it first.")
+        identity, _, encoded = sealed.removeprefix(SEALED).partition(".")
         if identity != self.id:
             raise Conflict("This was sealed under another key", why=f"It wants the key {identity[:8]}; the key here is {self.id}.", todo="Restore the key file from a backup.")
         try:
@@ -96,4 +96,9 @@ class SealingKey:
 
 def is_sealed(text: str) -> bool:
     """Whether the text looks like the work of ``SealingKey.seal``."""
-    return text.startswith(_SEALED)
+    return text.startswith(SEALED)
+
+
+def identity_of(sealed: str) -> str:
+    """Which key sealed a text: its eight hex digits."""
+    return sealed.removeprefix(SEALED).partition(".")[0]

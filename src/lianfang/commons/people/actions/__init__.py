@@ -6,7 +6,7 @@ from lianfang.commons.people.actions.keys import make_console_key, make_key, not
 from lianfang.commons.people.actions.logins import begin_session, count_failure, drop_second_factor, end_session, forget_attempts, note_second_factor, set_password, wear
 from lianfang.commons.people.actions.organisations import change_organisation, create_organisation, move_organisation, remove_organisation, rewrite
 from lianfang.commons.people.actions.reaching import choose_reach, reach, send_notice
-from lianfang.commons.people.actions.sealing import seal
+from lianfang.commons.people.actions.sealing import forget_key, keyring, reseal, retire_key, rotate_key, seal, start_resealing
 from lianfang.commons.people.actions.users import activate, change_profile, change_user, create_user, deactivate, reset_password
 
 __all__ = [
@@ -25,8 +25,10 @@ __all__ = [
     "drop_second_factor",
     "end_session",
     "forget_attempts",
+    "forget_key",
     "found",
     "grant",
+    "keyring",
     "make_console_key",
     "make_key",
     "move_organisation",
@@ -35,12 +37,16 @@ __all__ = [
     "reach",
     "remove_organisation",
     "remove_role",
+    "reseal",
     "reset_password",
+    "retire_key",
     "revoke",
     "revoke_key",
     "rewrite",
+    "rotate_key",
     "seal",
     "send_notice",
     "set_password",
+    "start_resealing",
     "wear",
 ]

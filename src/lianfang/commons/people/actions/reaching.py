@@ -94,7 +94,7 @@ def send_notice(reach: str, way: str, text: str, address: str, severity: int) ->
         if way == MAIL:
             EmailMessage(subject=f"[{settings.NODE_NAME}] {text}"[:200].replace("\n", " "), body="\n\n".join(part for part in (text, link) if part), to=[row.user.email]).send()
         else:
-            _post(queries.sealing_key().open(row.webhook, purpose=PURPOSE), {"node": settings.NODE_NAME, "text": {"content": " ".join(part for part in (text, link) if part)}, "msgtype": "text", "url": link, "severity": severity, "time": clock.text(clock.now())})
+            _post(queries.keyring().open(row.webhook, purpose=PURPOSE), {"node": settings.NODE_NAME, "text": {"content": " ".join(part for part in (text, link) if part)}, "msgtype": "text", "url": link, "severity": severity, "time": clock.text(clock.now())})
     except (OSError, http.client.HTTPException, Conflict) as error:
         models.Reach.objects.filter(pk=row.pk).update(failed=f"{way}: {error}"[:300])
         raise Conflict("The notice was not taken", why=str(error)[:300], todo="It is tried again by itself.", retry=True) from error

@@ -5,10 +5,10 @@ names that allauth knows; everything else is declared to ``frame.pages`` and ``f
 """
 
 from lianfang.commons.frame import pages as frame
-from lianfang.commons.people.pages import access, account, corner, entrance, lists, panels, tree
+from lianfang.commons.people.pages import access, account, corner, entrance, lists, panels, sealing, tree
 
 urlpatterns = entrance.urlpatterns
 
 frame.plug(organisation=corner.organisation, landing=corner.landing, speak=corner.speak)
 
-__all__ = ["access", "account", "corner", "entrance", "lists", "panels", "tree", "urlpatterns"]
+__all__ = ["access", "account", "corner", "entrance", "lists", "panels", "sealing", "tree", "urlpatterns"]

@@ -20,7 +20,7 @@ from lianfang.kernel.errors import Fault
 from lianfang.kernel.viewer import Viewer
 
 VERBS = {"view": _("see"), "add": _("add"), "change": _("change"), "delete": _("delete"), "export": _("export")}
-OURS = {"organisation.move": _("move in the tree"), "user.add": _("invite"), "user.reset": _("give a new one-time password"), "key.add": _("make"), "key.delete": _("revoke")}
+OURS = {"sealing.change": _("make a new key, retire an older one"), "organisation.move": _("move in the tree"), "user.add": _("invite"), "user.reset": _("give a new one-time password"), "key.add": _("make"), "key.delete": _("revoke")}
 """What our actions ask for beside the sheets."""
 
 

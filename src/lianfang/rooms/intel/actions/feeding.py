@@ -162,7 +162,7 @@ _ASKED = {Api.FILE: _file, Api.JSON: _json, Api.TAXII: _taxii}
 
 
 def _fetch(row: models.Feed, address: str, accept: str, known: Mapping[str, Any]) -> Any:
-    secret = people.sealing_key().open(row.sealed, purpose=PURPOSE) if row.sealed else ""
+    secret = people.keyring().open(row.sealed, purpose=PURPOSE) if row.sealed else ""
     return lake.fetch(address, user=row.user, secret=secret, login=row.login, accept=accept, known={name: str(known[name]) for name in ("etag", "modified") if known.get(name)})
 
 

@@ -25,8 +25,9 @@ from lianfang.kernel import clock
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, after
 from lianfang.rooms.lake import models
-from lianfang.rooms.lake.actions import parting, receiving, spool
+from lianfang.rooms.lake.actions import parting, receiving, sealed, spool
 from lianfang.rooms.lake.actions.storing import TABLES
+from lianfang.rooms.lake.queries import generations
 from lianfang.rooms.lake.queries.retention import LEVELS, retention
 from lianfang.rooms.lake.types import EVENT_TABLES, SourceErased
 
@@ -92,6 +93,7 @@ def tidy(store: EventStore) -> None:
         store.compact(name, target=LARGE)
         roll_up(store, name)
         store.vacuum(name)
+    generations.events_by_generation()  # counts what is new, so that the page of keys need not
     policy = retention()
     for name in TABLES:
         for days, levels in policy.parts(name).items():
@@ -124,11 +126,11 @@ def roll_up(store: EventStore, name: str) -> None:
 
 
 def do_chores(store: EventStore) -> int:
-    """Everything that was left for the writer; each chore may be done twice without harm."""
+    """Everything that was left for the writer; each chore may be done twice without harm. One that says ``False`` is gone on with the next time."""
     waiting = list(models.Chore.objects.filter(done=None))
     for chore in waiting:
-        _CHORES[chore.verb](store, **chore.arguments)
-        models.Chore.objects.filter(pk=chore.pk).update(done=clock.now())
+        if _CHORES[chore.verb](store, **chore.arguments) is not False:
+            models.Chore.objects.filter(pk=chore.pk).update(done=clock.now())
     return len(waiting)
 
 
@@ -155,4 +157,4 @@ def _move(store: EventStore, *, axis: str, before: str, after_: str) -> None:
             store.fill(name, axis, getattr(source, axis), where=equal("source", source.name))
 
 
-_CHORES: dict[str, Callable[..., None]] = {models.Chore.ERASE: _erase, models.Chore.MOVE: _move, models.Chore.DESTROY: parting.do_destroy, models.Chore.RESTORE: parting.do_restore}
+_CHORES: dict[str, Callable[..., bool | None]] = {models.Chore.ERASE: _erase, models.Chore.MOVE: _move, models.Chore.DESTROY: parting.do_destroy, models.Chore.RESTORE: parting.do_restore, models.Chore.RESEAL: sealed.resealed}

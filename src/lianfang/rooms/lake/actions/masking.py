@@ -85,7 +85,7 @@ def lead_back(token: str, *, reason: str, actor: Viewer) -> list[tuple[str, str]
     rows = list(models.Pseudonym.objects.filter(organisation=actor.organisation, token=token.strip())[:10])
     if not rows:
         raise Missing("There is no such pseudonym", why="No log of your own organisation made it, its rule cannot be led back, or it was given up.", todo="Copy it whole, as the event shows it.")
-    key = people.sealing_key()
+    key = people.keyring()
     with transaction.atomic():
         for row in rows:
             ledger.record("lake.pseudonym_opened", shielding.pseudonym_ref(row), actor=actor, label=token.strip()[:120], detail={"domain": row.domain, "reason": reason.strip()[:300]}, territory=row.territory, industry=row.industry)
@@ -96,7 +96,7 @@ def keep_pseudonyms(taken: Mapping[tuple[str, str, str, str, str], str]) -> None
     """What leads stand-ins back, sealed: (organisation, territory, industry, domain, token) → value. Kept once."""
     if not taken:
         return
-    key = people.sealing_key()
+    key = people.keyring()
     known = set(models.Pseudonym.objects.filter(token__in={each[4][:300] for each in taken}).values_list("organisation", "domain", "token"))
     rows = [
         models.Pseudonym(organisation=organisation, territory=territory, industry=industry, domain=domain, token=token[:300], sealed=key.seal(value, purpose=shielding.LED_BACK))

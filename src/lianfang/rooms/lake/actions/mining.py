@@ -24,7 +24,7 @@ from django.utils.translation import gettext as _
 from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.jobs.types import JobRef
 from lianfang.engines.columns.query import Bounds
-from lianfang.engines.envelope import STEADY
+from lianfang.engines.envelope import STEADILY
 from lianfang.engines.series import Miner
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Invalid
@@ -95,7 +95,7 @@ def _read() -> int:
     sql = f"SELECT event_id, source, coalesce(level, {int(DataLevel.L4)}) AS level, time, {text} AS text FROM stored WHERE {where} AND event_id <= ?"  # noqa: S608
     events = query.arrow(sql, [*params, end], bounds=bounds)
     to = {name.split("-")[1]: name for name in sorted(events["event_id"].to_pylist())}
-    told = events.filter(pc.and_kleene(pc.is_valid(events["text"]), pc.invert(pc.starts_with(events["text"], STEADY))))
+    told = events.filter(pc.and_kleene(pc.is_valid(events["text"]), pc.invert(pc.match_substring_regex(events["text"], STEADILY))))
     sources = {row.name: row for row in models.Source.objects.filter(name__in=pc.unique(told["source"]).to_pylist())}
     try:
         with transaction.atomic():

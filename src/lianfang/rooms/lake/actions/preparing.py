@@ -145,7 +145,7 @@ class _Rows(NamedTuple):
 class Preparer:
     """Prepares segments, one after another. ``origin(name, fresh)`` is ``None`` for a source that is gone: its frames are dropped; ``fresh``: as it is at this moment. ``zone``: that of most sources; ``unseal``: opens groups; ``hide``: seals rejects of sources that are desensitised."""
 
-    def __init__(self, *, templates: Templates, examiners: Mapping[str, Examiner], origin: Callable[[str, bool], Origin | None], is_new: Callable[[str, str, Segment], bool], zone: str = "UTC", unseal: Seal | None = None, hide: Seal | None = None):
+    def __init__(self, *, templates: Templates, examiners: Mapping[str, Examiner], origin: Callable[[str, bool], Origin | None], is_new: Callable[[str, str, Segment], bool], zone: str = "UTC", unseal: spool.Unseal | None = None, hide: Seal | None = None):
         self.templates, self.examiners, self.origin, self.is_new, self.unseal, self.hide = templates, examiners, origin, is_new, unseal, hide
         self.watcher = Watcher()
         self._chosen: dict[tuple[str, int, str], tuple[Templates, tzinfo]] = {("", 0, zone): (templates, zone_of(zone))}

@@ -6,6 +6,7 @@ a client numbers itself (``key``) is stored once per source, however often it is
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Sequence
@@ -17,14 +18,17 @@ from time import monotonic
 from django.conf import settings
 
 from lianfang.commons.people import queries as people
+from lianfang.engines.envelope import mark_of
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Conflict, Invalid, Missing
+from lianfang.kernel.errors import Conflict, Fault, Invalid, Missing
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import models
 from lianfang.rooms.lake.actions.spool import Seal, Spool
 from lianfang.rooms.lake.actions.spool import backlog as spooled
 from lianfang.rooms.lake.queries import protection, shielding
 from lianfang.rooms.lake.types import NOT_HERE, BatchRef, Door, Stage
+
+log = logging.getLogger(__name__)
 
 REMEMBERED = 2.0
 """Seconds for which a process remembers a source it has looked up."""
@@ -76,22 +80,28 @@ def _look(name: str) -> Door | None:
 
 def _seal() -> Seal:
     """How groups of a source that is desensitised are sealed on their way through the spool."""
-    return partial(people.sealing_key().seal_bytes, purpose=shielding.SPOOLED)
+    return partial(people.keyring().seal_bytes, purpose=shielding.SPOOLED)
 
 
-def unseal(payload: bytes) -> bytes:
-    """The group again; raises ``Missing`` or ``Invalid`` when the node's key is lost or another: the segment then waits."""
-    return people.sealing_key().open_bytes(payload, purpose=shielding.SPOOLED)
+def unseal(payload: bytes) -> bytes | None:
+    """The group again, ``None`` when its key was given up; raises ``Missing``, ``Conflict`` or ``Invalid`` when the node's key is lost or another: the segment then waits."""
+    try:
+        return people.keyring().open_bytes(payload, purpose=shielding.SPOOLED)
+    except Fault:
+        if people.given_up(mark_of(payload).key):
+            log.error("a sealed batch in the spool was dropped: its key was given up")
+            return None
+        raise
 
 
 def hide(raw: bytes) -> bytes:
     """A reject of such a source, sealed: it can be sent through again, and read by nobody on the disk."""
-    return people.sealing_key().seal_bytes(raw, purpose=shielding.REJECTED)
+    return people.keyring().seal_bytes(raw, purpose=shielding.REJECTED)
 
 
 def shown(raw: bytes) -> bytes:
     """A reject as it came."""
-    return people.sealing_key().open_bytes(raw.removeprefix(shielding.MARK), purpose=shielding.REJECTED) if raw.startswith(shielding.MARK) else raw
+    return people.keyring().open_bytes(raw.removeprefix(shielding.MARK), purpose=shielding.REJECTED) if raw.startswith(shielding.MARK) else raw
 
 
 def forget_doors() -> None:

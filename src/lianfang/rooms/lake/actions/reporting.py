@@ -162,7 +162,7 @@ def report(goal: models.Destination, what: str, pieces: Iterable[Piece], *, abou
     """Keep what goes, and leave it to a worker to send it. The caller has asked for the right and desensitised."""
     row = models.Report.objects.create(destination=goal, to=goal.name, what=what, about=about[:500], terms=dict(terms or {}), level=level, kept_back=kept_back, by=actor.name, person=str(actor.id), **whose(actor))
     secrets.make_key()
-    key, digest = people.sealing_key(), hashlib.sha256()
+    key, digest = people.keyring(), hashlib.sha256()
     for number, piece in enumerate(pieces):
         digest.update(piece.content)
         models.ReportPart.objects.create(report=row, number=number, first=row.rows, rows=piece.rows, content=key.seal_bytes(zstandard.compress(piece.content), purpose=PURPOSE))
@@ -320,7 +320,7 @@ def _captures(row: models.Destination) -> str:
 
 
 def _content(part: models.ReportPart) -> bytes:
-    return zstandard.decompress(people.sealing_key().open_bytes(bytes(part.content), purpose=PURPOSE))
+    return zstandard.decompress(people.keyring().open_bytes(bytes(part.content), purpose=PURPOSE))
 
 
 def _told(verb: str, row: models.Destination | models.Report, actor: Viewer, *, label: str, **detail: Any) -> None:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from lianfang.commons.people import actions as people_actions
 from lianfang.commons.people import queries as people
-from lianfang.engines.envelope import SealingKey
-from lianfang.kernel.errors import Conflict, Fault, Missing
+from lianfang.kernel.errors import Conflict, Fault
 from lianfang.rooms.lake import models
 
 PURPOSE = "lianfang source secret"
@@ -18,7 +17,7 @@ LONGEST = 1000
 
 def seal(secret: str, *, purpose: str = PURPOSE) -> str:
     """What the database keeps; "" for none. The key is made when first needed; a lost one is not replaced unseen: raises ``Conflict``."""
-    return _key().seal(secret, purpose=purpose) if secret else ""
+    return people_actions.seal(secret, purpose=purpose) if secret else ""
 
 
 def unseal(row: models.Source | models.Destination) -> str:
@@ -26,24 +25,14 @@ def unseal(row: models.Source | models.Destination) -> str:
     if not row.sealed:
         return ""
     try:
-        return people.sealing_key().open(row.sealed, purpose=REPORTING if isinstance(row, models.Destination) else PURPOSE)
+        return people.keyring().open(row.sealed, purpose=REPORTING if isinstance(row, models.Destination) else PURPOSE)
     except Fault as fault:
         raise _locked() from fault
 
 
 def make_key() -> None:
-    """See that the node has its sealing key."""
-    _key()
-
-
-def _key() -> SealingKey:
-    try:
-        return people.sealing_key()
-    except Missing as error:
-        if models.Source.objects.exclude(sealed="").exists() or models.Destination.objects.exclude(sealed="").exists() or models.Pseudonym.objects.exists():
-            raise _locked() from error
-    people_actions.seal("")  # makes the node's key, unless second factors say that one was lost
-    return people.sealing_key()
+    """See that the node has its sealing key. Raises ``Conflict`` while it is lost."""
+    people_actions.keyring()
 
 
 def _locked() -> Conflict:

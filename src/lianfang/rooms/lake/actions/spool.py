@@ -71,6 +71,7 @@ class Segment:
 SEALED = b"\xc1"
 """How a sealed payload begins: a byte that begins no MessagePack."""
 Seal = Callable[[bytes], bytes]
+Unseal = Callable[[bytes], bytes | None]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Group).decode
@@ -229,10 +230,22 @@ def sealed(root: Path) -> list[Segment]:
     return sorted(Segment(int(path.name[:16]), path.parent.name, path, size) for path, size in _files(root, ".ready"))
 
 
-def read(path: Path, *, unseal: Seal | None = None) -> tuple[list[Group], int]:
-    """The whole groups of a segment, and how many bytes of it they fill; sealed ones raise what ``unseal`` raises."""
+def read(path: Path, *, unseal: Unseal | None = None) -> tuple[list[Group], int]:
+    """The whole groups of a segment, and how many bytes of it they fill; sealed ones raise what ``unseal`` raises, and are left out where it gives ``None``."""
     payloads, good = _payloads(path)
-    return [_decode(unseal(payload[1:]) if payload[:1] == SEALED and unseal else payload) for payload in payloads], good
+    opened = (unseal(payload[1:]) if payload[:1] == SEALED and unseal else payload for payload in payloads)
+    return [_decode(payload) for payload in opened if payload is not None], good
+
+
+def sealed_heads(root: Path, length: int) -> Iterator[bytes]:
+    """How each sealed group begins that waits anywhere: its first bytes after the mark."""
+    for path, _size in _files(root, ".open", ".ready"):
+        with suppress(FileNotFoundError), path.open("rb") as file:  # stored this very moment
+            while len(head := file.read(HEAD.size)) == HEAD.size:
+                begin, size = file.read(1 + length), HEAD.unpack(head)[0]
+                if begin[:1] == SEALED:
+                    yield begin[1:]
+                file.seek(size - len(begin), 1)
 
 
 def _payloads(path: Path) -> tuple[list[bytes], int]:

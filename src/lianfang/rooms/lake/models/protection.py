@@ -111,3 +111,10 @@ class Touch(Scoped):
     @property
     def ref(self) -> Ref:
         return Ref("lake", "touch", str(self.pk))
+
+
+class SealedFile(models.Model):
+    """How many rows of a data file lie sealed under which generation of the node's key. A file never changes, so that it is counted once."""
+
+    name = models.CharField(primary_key=True, max_length=190)
+    counts = models.JSONField(default=dict)

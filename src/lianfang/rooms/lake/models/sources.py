@@ -182,12 +182,12 @@ class Reading(models.Model):
 
 
 class Chore(models.Model):
-    """Work that only the writer of the event tables may do: erase a source, carry events to a new organisation path, destroy a part, bring one back."""
+    """Work that only the writer of the event tables may do: erase a source, carry events to a new organisation path, destroy a part, bring one back, seal under the newest key."""
 
-    ERASE, MOVE, DESTROY, RESTORE = "erase", "move", "destroy", "restore"
+    ERASE, MOVE, DESTROY, RESTORE, RESEAL = "erase", "move", "destroy", "restore", "reseal"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    verb = models.CharField(max_length=10, choices=[(ERASE, _("erase a source")), (MOVE, _("move an organisation")), (DESTROY, _("destroy a part")), (RESTORE, _("bring a part back"))])
+    verb = models.CharField(max_length=10, choices=[(ERASE, _("erase a source")), (MOVE, _("move an organisation")), (DESTROY, _("destroy a part")), (RESTORE, _("bring a part back")), (RESEAL, _("seal under the newest key"))])
     arguments = models.JSONField(default=dict)
     created = models.DateTimeField(default=clock.now)
     done = models.DateTimeField(null=True, db_index=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from lianfang.commons.people import queries as people
 from lianfang.engines.columns.query import Opener
-from lianfang.engines.envelope import STEADY, Steady
+from lianfang.engines.envelope import STEADY, Steady, steady_generation
 from lianfang.engines.policy.masks import HIDDEN
 from lianfang.kernel.errors import Fault, Invalid
 from lianfang.rooms.lake import models
@@ -38,20 +38,31 @@ def forget_sealed() -> None:
 
 
 def opened(name: str, values: Sequence[str | None]) -> list[str | None]:
-    """Values of one column again; what this node cannot open is shown as hidden."""
+    """Values of one column again, each by the generation that sealed it; what this node cannot open is shown as hidden."""
     try:
-        steady = Steady.of(people.sealing_key().secret, f"lake column {name}")
+        ring = people.keyring()
     except Fault:
-        return [HIDDEN if value else value for value in values]
-    memo: dict[str, str] = {}
+        return [HIDDEN if value and steady_generation(value) else value for value in values]
+    keys, memo = dict[int, Steady | None](), dict[str, str]()
     for value in values:
         if value and value not in memo:
-            try:
-                memo[value] = steady.open(value)
-            except Invalid:
-                memo[value] = HIDDEN
+            number = steady_generation(value)
+            if number and number not in keys:
+                keys[number] = ring.steady(purpose(name), number) if number in ring.keys else None
+            memo[value] = value if not number else _opened(keys[number], value)
     return [memo[value] if value else value for value in values]
 
+
+def _opened(steady: Steady | None, value: str) -> str:
+    try:
+        return steady.open(value) if steady else HIDDEN
+    except Invalid:
+        return HIDDEN
+
+
+def purpose(name: str) -> str:
+    """What the key of a column is made for."""
+    return f"lake column {name}"
 
 
 def opener(columns: frozenset[str]) -> Opener | None:
@@ -61,9 +72,9 @@ def opener(columns: frozenset[str]) -> Opener | None:
 
 def columns_sealed(columns: Mapping[str, Sequence[Any]], rows: Sequence[int], names: frozenset[str]) -> dict[str, Sequence[Any]]:
     """Columns of a batch with the content of some rows sealed."""
-    secret, done = people.sealing_key().secret, dict(columns)
+    ring, done = people.keyring(), dict(columns)
     for name in names & columns.keys():
-        steady, values, memo = Steady.of(secret, f"lake column {name}"), list(columns[name]), dict[str, str]()
+        steady, values, memo = ring.steady(purpose(name)), list(columns[name]), dict[str, str]()
 
         def seal(value: str, steady: Steady = steady, memo: dict[str, str] = memo) -> str:
             return memo.setdefault(value, memo.get(value) or steady.seal(value))
