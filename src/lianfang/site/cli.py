@@ -80,6 +80,15 @@ def _ready() -> Any:
     return node
 
 
+def _english() -> Any:
+    """The ready node, whose rooms speak English as the console does."""
+    node = _ready()
+    from django.utils.translation import activate
+
+    activate("en")
+    return node
+
+
 def _show(document: Any) -> None:
     """One JSON document on standard output, as is."""
     sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n")
@@ -349,7 +358,7 @@ def source_add(
 @keys.command("list")
 def keys_list(as_json: AsJson = False) -> None:
     """Every generation of the sealing key, and how many things of which kind hang on it."""
-    node = _ready()
+    node = _english()
     from lianfang.commons.people import queries
 
     found = [{**node.plain(one), "things": {thing.kind: thing.count for thing in one.things}} for one in queries.key_generations()]
@@ -365,7 +374,7 @@ def keys_list(as_json: AsJson = False) -> None:
 @keys.command("rotate")
 def keys_rotate(as_json: AsJson = False) -> None:
     """Make a new sealing key: everything new is sealed under it at once, what is old follows in the background (or by: keys reseal)."""
-    node = _ready()
+    node = _english()
     from lianfang.commons.people import actions
 
     number, job = actions.rotate_key(actor=node.console())
@@ -378,7 +387,7 @@ def keys_rotate(as_json: AsJson = False) -> None:
 @keys.command("reseal")
 def keys_reseal(as_json: AsJson = False) -> None:
     """Seal what is older under the newest key, here and now; may be ended anywhere and begun again. Event tables follow while the node runs."""
-    _ready()
+    _english()
     from lianfang.commons.people import actions
 
     with _bar("Re-sealing", quiet=as_json) as step:
@@ -392,7 +401,7 @@ def keys_reseal(as_json: AsJson = False) -> None:
 @keys.command("retire")
 def keys_retire(generation: int) -> None:
     """Take an older key away for good, its file included; only when nothing hangs on it."""
-    node = _ready()
+    node = _english()
     from lianfang.commons.people import actions
 
     actions.retire_key(generation, actor=node.console())
@@ -402,7 +411,7 @@ def keys_retire(generation: int) -> None:
 @keys.command("forget")
 def keys_forget(generation: int, yes: Annotated[bool, typer.Option("--yes", help="Give up what was named, without asking.")] = False) -> None:
     """Give up what hangs on a key that is lost, so that the node can go on. Names what will be lost, and asks."""
-    node = _ready()
+    node = _english()
     from lianfang.commons.people import actions, queries
 
     lost = next((one for one in queries.key_generations() if one.number == generation and one.state == "lost"), None)

@@ -151,6 +151,7 @@ def second_factors() -> list[Finding]:
 def sealing_keys() -> list[Finding]:
     """Whether every key is here on which sealed things hang."""
     from django.conf import settings
+    from django.utils import translation
 
     if "people" not in settings.ROOMS:
         return []
@@ -159,6 +160,7 @@ def sealing_keys() -> list[Finding]:
     found = people.key_generations()
     lost = [one for one in found if one.state == "lost"]
     if lost:
+        translation.activate("en")
         things = ", ".join(f"{thing.title}: {thing.count}" for one in lost for thing in one.things)
         files = ", ".join(people.sealing_file(one.number or 1).name for one in lost)
         return [Finding("Sealing keys", "fail", f"{files} in {people.keys_folder()} is missing, or is another key; sealed under it: {things}", f"Restore the folder keys/ from a backup; or give this up: lianfang keys forget {lost[0].number}")]

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from tests.rooms.kept import everything
 from tests.rooms.lake.conftest import cleared, sysmon
 from tests.rooms.lake.test_protection import SECRET, measure
@@ -25,9 +26,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def node_admin(make_person, tree):
     """An administrator of the whole node."""
-    from django.test import Client
-
     client = Client()
+    client.cookies["django_language"] = "en"
     client.force_login(make_person("keeper", tree.root, "administrator"), backend="django.contrib.auth.backends.ModelBackend")
     return client
 
