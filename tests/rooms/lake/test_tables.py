@@ -16,9 +16,8 @@ from lianfang.rooms.lake import actions, models
 from lianfang.rooms.lake.actions import asking, pulling, receiving, secrets
 from lianfang.rooms.lake.adapters import database
 
-POSTGRESQL, MARIADB = os.environ.get("LIANFANG_POSTGRESQL", ""), os.environ.get("LIANFANG_MARIADB", "")
-SERVERS = {"postgresql": POSTGRESQL, "mysql": MARIADB}
-TIMES = {"sqlite": "TEXT", "postgresql": "TIMESTAMP(6)", "mysql": "DATETIME(6)"}
+SERVERS = {name: os.environ.get(f"LIANFANG_{name.upper()}", "") for name in ("postgresql", "mariadb", "mysql")}
+TIMES = {"sqlite": "TEXT", "postgresql": "TIMESTAMP(6)", "mariadb": "DATETIME(6)", "mysql": "DATETIME(6)"}
 
 
 class Sqlite:
@@ -51,7 +50,7 @@ class Server:
             cursor.execute(sql, values)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.realparts), pytest.param("mysql", marks=pytest.mark.realparts)])
+@pytest.fixture(params=["sqlite", *(pytest.param(name, marks=pytest.mark.realparts) for name in SERVERS)])
 def other(request, tmp_path, monkeypatch):
     """Another database with a table ``log``."""
     monkeypatch.setenv("LIANFANG_FOLDERS", str(tmp_path))
