@@ -1,7 +1,7 @@
 # ruff: noqa: E402  (Django must be up before its models are imported)
 """Parts of a node that tests start as real processes, to kill them: ``python -m tests.rooms.lake.mortal <role> …``.
 
-Roles: ``init`` makes a node; ``kafka`` gives it a topic to read; ``receive`` takes numbered lines in for ever and prints each number once it is safe;
+Roles: ``init`` makes a node; ``kafka`` gives it a topic to read, ``database`` a table; ``receive`` takes numbered lines in for ever and prints each number once it is safe;
 ``ingest`` is the ingest process, or one of several; ``verify`` stores what is left and prints what the tables hold, as JSON.
 """
 
@@ -69,6 +69,11 @@ def kafka(brokers: str, topic: str):
     actions.create_source("bus", kind="kafka", codec="json", address=brokers, table=topic, actor=SYSTEM)
 
 
+def database(address: str):
+    """A source that reads a table every second."""
+    actions.create_source("app", kind="database", codec="json", address=address, table="log", column="n", every=1, actor=SYSTEM)
+
+
 def ingest(part: str = "1/1"):
     declare.examiner("witness", Witness)
     kafka_.SESSION = 6000  # the least that brokers allow: a killed member's partitions are soon another's
@@ -84,8 +89,8 @@ def verify(name: str = "edr"):
     rows = scope.query().rows("SELECT json_extract_string(raw, '$.who') AS who, json_extract_string(raw, '$.n')::INT AS n, len(rules) AS hits FROM stored", bounds=Bounds(EVENT_TABLES))
     rejects = scope.query(REJECTS).rows("SELECT decode(raw) AS raw FROM stored", bounds=Bounds((REJECT_TABLE,)))
     source = models.Source.objects.get(name=name)
-    print(json.dumps({"events": [(row["who"], row["n"], row["hits"]) for row in rows], "rejects": [row["raw"] for row in rejects], "counted": source.events, "counted_rejects": source.rejects}))
+    print(json.dumps({"events": [(row["who"], row["n"], row["hits"]) for row in rows], "rejects": [row["raw"] for row in rejects], "counted": source.events, "counted_rejects": source.rejects, "runs": list(source.runs.order_by("began", "id").values("state", "resumed", "read", "stored", "rejected"))}))
 
 
 if __name__ == "__main__":
-    {"init": init, "kafka": kafka, "receive": receive, "ingest": ingest, "verify": verify}[sys.argv[1]](*sys.argv[2:])
+    {"init": init, "kafka": kafka, "database": database, "receive": receive, "ingest": ingest, "verify": verify}[sys.argv[1]](*sys.argv[2:])

@@ -9,7 +9,7 @@ column, and each verb runs once per distinct value. Rows are never changed; fiel
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from itertools import chain, repeat
@@ -47,11 +47,12 @@ _LISTS: dict[str, tuple[tuple[str, Callable[[str], str | None]], ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """``columns[name][i]`` belongs to row ``i``; lists hold tuples, times are aware UTC, ``None`` is nothing."""
+    """``columns[name][i]`` belongs to row ``i``; lists hold tuples, times are aware UTC, ``None`` is nothing. ``failed``: row → fields whose text gave no value."""
 
     columns: dict[str, list[Any]]
     logsources: list[Logsource]
     template: list[str]
+    failed: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,7 +460,8 @@ def _joined(groups: list[_Group], size: int, received: datetime) -> Mapped:
     columns["received"] = [received] * size
     columns["event_day"] = _days(columns["time"])
     columns["template"] = put(_repeated(groups, lambda group: group.layout.template))
-    return Mapped(columns, put(_repeated(groups, lambda group: group.layout.logsource)), columns["template"])
+    failed = {group.indexes[number]: tuple(fields) for group in groups for number, fields in group.kept.items()}
+    return Mapped(columns, put(_repeated(groups, lambda group: group.layout.logsource)), columns["template"], failed)
 
 
 def _repeated(groups: list[_Group], say: Callable[[_Group], Any]) -> list[Any]:

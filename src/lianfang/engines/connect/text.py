@@ -36,6 +36,15 @@ def decoded(frame: bytes, encoding: str) -> str:
     return frame.decode("utf-8", "replace")
 
 
+def readable(frame: bytes, encoding: str) -> str:
+    """A record as people read it, in its source's encoding; JSON that was made of a row of a file is UTF-8 whatever the file was.
+
+    >>> readable("登录失败".encode("gbk"), "gb18030"), readable('{"a": "登录"}'.encode(), "gb18030")
+    ('登录失败', '{"a": "登录"}')
+    """
+    return decoded(frame, "auto" if frame.startswith(b'{"') and encoding != "utf-8" else encoding)
+
+
 def under(row: dict[str, str], header: dict[str, str]) -> dict[str, str]:
     """A row with the syslog header it came under; the device's own fields keep their names.
 

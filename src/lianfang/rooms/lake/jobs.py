@@ -10,12 +10,13 @@ from lianfang.rooms.lake import actions
 @every(seconds=3600)
 @job(name="lake.forget_receipts", attempts=3)
 def forget_receipts() -> None:
-    """Receipts live thirty days, samples that somebody looked at one, notices thirty, who touched what a year, what was never sent 25 days."""
+    """Receipts live thirty days, samples that somebody looked at one, notices thirty, who touched what a year, what was never sent 25 days, runs 90."""
     actions.forget_receipts()
     actions.forget_trials()
     actions.forget_notices()
     actions.forget_touches()
     actions.forget_reports()
+    actions.forget_runs()
 
 
 @every(seconds=60)

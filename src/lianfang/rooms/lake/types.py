@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -48,6 +48,10 @@ class Kind(TextChoices):
     UPLOAD = "upload", _("uploaded files")
     DECOY = "decoy", _("visitors of a decoy page")
     SAMPLE = "sample", _("sample stream")
+
+
+READ_BY_US = (Kind.FOLDER, Kind.DATABASE, Kind.POLL)
+"""Kinds that the node reads by itself, run after run."""
 
 
 class Layer(TextChoices):
@@ -273,6 +277,18 @@ def zone_of(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:  # unknown; not a name; the name of a folder
         raise Invalid(gettext("There is no time zone %(name)s") % {"name": f"“{name[:40]}”"}, why=gettext("It is not in the IANA list that this node has."), todo=gettext("Write a name like Asia/Shanghai or UTC."), details={"zone": [gettext("Write a name like Asia/Shanghai or UTC.")]}) from error
+
+
+def times_of(text: str) -> tuple[time, ...]:
+    """Times of day, in order, each once; raises ``Invalid``.
+
+    >>> times_of("14:30, 02:00 2:00")
+    (datetime.time(2, 0), datetime.time(14, 30))
+    """
+    try:
+        return tuple(sorted({datetime.strptime(one, "%H:%M").time() for one in text.replace(",", " ").replace("，", " ").split()}))
+    except ValueError as error:
+        raise Invalid("These are no times of day", why=str(error), todo="Write them like 02:00, 14:30.") from error
 
 
 def lines_of(error: Exception) -> str:

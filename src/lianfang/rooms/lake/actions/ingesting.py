@@ -36,7 +36,7 @@ from lianfang.rooms.lake.actions.preparing import Origin, Prepared, Preparer
 from lianfang.rooms.lake.actions.spool import Segment
 from lianfang.rooms.lake.actions.storing import Storer
 from lianfang.rooms.lake.queries import places, protection, shielding
-from lianfang.rooms.lake.types import Stage, Way, zone_of
+from lianfang.rooms.lake.types import READ_BY_US, Stage, Way, zone_of
 
 log = logging.getLogger(__name__)
 
@@ -190,7 +190,7 @@ class _Sources:
         return self.known.get(name)
 
     def _origin(self, row: models.Source, own: models.Mapping | None, masks: list[models.MaskRule]) -> Origin:
-        known = Origin(row.name, row.codec, row.encoding, row.header, row.start, row.template, _zone(row), row.organisation, row.territory, row.industry, row.era, row.hold, rules=shielding.rules_in(row.name, row.territory, masks), sealed=protection.sealed_levels(row.territory))
+        known = Origin(row.name, row.codec, row.encoding, row.header, row.start, row.template, _zone(row), row.organisation, row.territory, row.industry, row.era, row.hold, rules=shielding.rules_in(row.name, row.territory, masks), sealed=protection.sealed_levels(row.territory), counted=row.kind in READ_BY_US)
         return known if own is None else replace(known, mapping=self._mapping(own), version=own.version)
 
     def _mapping(self, own: models.Mapping) -> Template | None:

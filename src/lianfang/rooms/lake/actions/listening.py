@@ -10,21 +10,25 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from time import time
 from typing import Any, Protocol
 
 from django.conf import settings
-from django.db import close_old_connections, connections
+from django.db import close_old_connections, connections, transaction
 from django.db.models import F
 
 from lianfang.engines.connect import files as containers
 from lianfang.engines.connect import joining
 from lianfang.engines.connect.captures import NoReader
-from lianfang.kernel.errors import Fault
+from lianfang.kernel import clock
+from lianfang.kernel.errors import Conflict, Fault
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.lake import models
-from lianfang.rooms.lake.actions import asking, files, receiving, sources
+from lianfang.rooms.lake.actions import asking, files, pulling, receiving, sources
+from lianfang.rooms.lake.actions.runs import Runs
 from lianfang.rooms.lake.adapters import folder
 from lianfang.rooms.lake.adapters.syslog import certificates
 from lianfang.rooms.lake.adapters.syslog.listeners import Tcp, Tls, Udp
@@ -42,6 +46,8 @@ LOOK = 1.0
 SETTLED = 3.0
 """Seconds without change after which a packed file is read, and a last line without its end is taken as it is."""
 IDLE = 30.0
+LONGEST_RUN = 60.0
+"""Seconds after which a run of a folder that never rests ends, and the next one goes on."""
 
 
 class Door(Protocol):
@@ -57,6 +63,7 @@ class _Standing:
     wanted: tuple[Any, ...]
     door: Door
     told: int = 0
+    hurried: datetime | None = None
 
 
 @contextmanager
@@ -95,8 +102,18 @@ def _arrange(standing: dict[str, _Standing], kinds: Sequence[Kind] = LISTENING) 
         if name not in rows or _wanted(rows[name]) != one.wanted:
             standing.pop(name).door.close()
     for name, row in rows.items():
-        if name not in standing and (door := _open(row)) is not None:
-            standing[name] = _Standing(_wanted(row), door)
+        if name in standing:
+            _hurry(standing[name], row)
+        elif (door := _open(row)) is not None:
+            standing[name] = _Standing(_wanted(row), door, hurried=row.hurried)
+
+
+def _hurry(one: _Standing, row: models.Source) -> None:
+    """Have a source read now for which somebody asked."""
+    if row.hurried != one.hurried:
+        one.hurried = row.hurried
+        if isinstance(one.door, pulling.Worker):
+            one.door.hurry()
 
 
 def _wanted(row: models.Source) -> tuple[Any, ...]:
@@ -165,14 +182,26 @@ class Watch:
                 self.look()
             except Busy:
                 pass
-            except Exception:
+            except Exception as error:
                 log.exception("watching %s failed; it is tried again", self.path)
+                self.runs.failed(error)
             self._stop.wait(LOOK)
-        connections.close_all()
+        try:
+            self.runs.stopped()
+        finally:
+            connections.close_all()
+
+    @cached_property
+    def runs(self) -> Runs:
+        """The history of this folder: a run goes on as long as each look finds something."""
+        return Runs(self.source)
 
     def look(self) -> None:
         """Read what is new, file after file."""
-        missing = ""
+        missing, self._found = "", False
+        if self.runs.began and clock.now() - self.runs.began > timedelta(seconds=LONGEST_RUN):
+            self.runs.done()
+        self.runs.look()
         for seen in folder.files(self.path, pattern=self.pattern):
             if self._stop.is_set():
                 return
@@ -182,9 +211,13 @@ class Watch:
                 continue  # rotated away this very moment; it is found under its new name
             except OSError as error:
                 models.WatchedFile.objects.filter(source=self.source, identity=seen.identity).update(error=str(error)[:300])
+                self.runs.failed(Conflict(f"{seen.path.name} cannot be read: {error.strerror or error}", todo="Check the file and who may read it; it is tried again."))
             except NoReader as fault:
                 missing = lines_of(fault)[:300]
+                self.runs.failed(fault)
         self._tell(missing)
+        if not self._found:
+            self.runs.done(quiet=False)
 
     def _tell(self, missing: str) -> None:
         """Say on the source that a program is missing for which files wait, and when it no longer is."""
@@ -212,8 +245,8 @@ class Watch:
         lines, end = folder.lines(seen.path, row.offset, again, idle=idle, whole=self._whole_events)
         if end <= row.offset:
             return False
-        self._note(row, seen, pending=end)
         frames, faults = self._records(seen, row.offset, lines)
+        self._begin(row, seen, (frames, faults), size=end - row.offset, before=row.offset, after=end, pending=end)
         if frames or faults:
             receiving.receive(self.source.name, frames, actor=SYSTEM, key=f"{row.pk}:{row.offset}", faults=faults)
         self._note(row, seen, offset=end, mark=row.mark or folder.mark(seen.path))
@@ -235,10 +268,18 @@ class Watch:
             return False
         for number, (frames, faults) in enumerate(files.parts(seen.path, self.manner)):
             if number >= row.pending:
+                self._begin(row, seen, (frames, faults), size=sum(map(len, frames)), before=number, after=number + 1)
                 receiving.receive(self.source.name, frames, actor=SYSTEM, key=f"{row.pk}:{number}", faults=faults)
                 self._note(row, seen, pending=number + 1)
         self._note(row, seen, offset=seen.size, pending=0, mark=folder.mark(seen.path))
         return False
+
+    @transaction.atomic
+    def _begin(self, row: models.WatchedFile, seen: folder.Seen, part: files.Part, *, size: int, before: int, after: int, **noted: Any) -> None:
+        """Write down what is about to be received, for the history and for whoever comes after a crash."""
+        self._found = True
+        self._note(row, seen, **noted)
+        self.runs.took(read=sum(map(len, part)), size=size, before=f"{seen.path.name} · {before:,}", after=f"{seen.path.name} · {after:,}")
 
     def _note(self, row: models.WatchedFile, seen: folder.Seen, **values: Any) -> None:
         for name, value in {"path": str(seen.path)[:400], "size": seen.size, **values}.items():

@@ -20,8 +20,10 @@ import pyarrow as pa
 
 from lianfang.engines.columns import shape
 from lianfang.engines.connect import codecs
+from lianfang.engines.connect.flatten import NUL
 from lianfang.engines.connect.mapping import Mapped, Templates
 from lianfang.engines.connect.template import Template
+from lianfang.engines.connect.text import readable
 from lianfang.engines.masking import Examine, Rule
 from lianfang.engines.policy import classify
 from lianfang.engines.schema.events import table_of
@@ -44,6 +46,10 @@ MOST_REJECT_BYTES = 64 << 10
 MOST_HELD_BYTES = MOST_REJECT_BYTES // 2
 """A longer record is not held back: among the rejects it could not be kept whole."""
 HELD_MARK = ".h"
+STORED, REJECTED = "stored", "rejected:"
+HELD_BACK = f"{REJECTED}It no longer fits what is usual of the source"
+CHARACTERS, CLOCK, NO_VALUE = "characters", "clock", "value:"
+"""What becomes of a record, as the history of runs counts it: stored, rejected for a reason, or stored after a correction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,8 @@ class Origin:
     rules: tuple[Rule, ...] = ()
     sealed: frozenset[int] = frozenset()
     """Levels of events that are stored sealed."""
+    counted: bool = False
+    """Whether its runs are written down: then it is counted what became of each record, by when it was received."""
 
     @property
     def guarded(self) -> bool:
@@ -78,12 +86,13 @@ class Origin:
 
 @dataclass(slots=True)
 class Tally:
-    """What one source brought in one segment. ``oldest`` is the receipt, in milliseconds, that waited longest."""
+    """What one source brought in one segment. ``oldest`` is the receipt, in milliseconds, that waited longest; ``became``: moment of receipt and what became of it → records."""
 
     events: int = 0
     bytes: int = 0
     rejects: int = 0
     oldest: int = 1 << 62
+    became: Counter[tuple[datetime, str]] = field(default_factory=Counter)
 
 
 Hit = tuple[Batch, Mapping[str, Mapping[int, tuple[str, ...]]]]
@@ -113,6 +122,8 @@ class _Frames:
     numbers: list[int] = field(default_factory=list)
     received: list[int] = field(default_factory=list)
     faults: list[tuple[int, int, bytes, str, str]] = field(default_factory=list)
+    read: set[int] = field(default_factory=set)
+    """Moments at which came what the source's own reader sent, which numbers its parts."""
     again: bool = False
     """Sent through again after something was mended: the mended settings have to be the ones it meets."""
 
@@ -121,7 +132,7 @@ class _Frames:
         faults = self.faults
         for start in range(0, len(self.frames) or 1, size):
             end = start + size
-            yield _Frames(self.frames[start:end], self.numbers[start:end], self.received[start:end], faults, self.again)
+            yield _Frames(self.frames[start:end], self.numbers[start:end], self.received[start:end], faults, self.read, self.again)
             faults = []
 
 
@@ -176,6 +187,8 @@ class Preparer:
                 done.keys.append((group.source, group.key))
             part = parts.setdefault(group.source, _Frames())
             part.again = part.again or group.key.startswith(AGAIN)
+            if group.key and not group.key.startswith(AGAIN):
+                part.read.add(group.received)
             part.frames += group.frames
             part.numbers += range(start, start + len(group.frames))
             part.received += [group.received] * len(group.frames)
@@ -195,6 +208,8 @@ class Preparer:
             rejects = [(number, received, stage, self._hidden(raw), _told(origin, reason), todo) for number, received, stage, raw, reason, todo in rejects]
         done.rejects += _rejects(origin, segment, rejects)
         tally.rejects += len(rejects)
+        if origin.counted:
+            tally.became.update((_moment(received), f"{REJECTED}{_kind(reason)}") for _, received, _, _, reason, _ in rejects if received in part.read)
         done.owners.add(origin.territory)
         if decoded.rows or rejects:
             self._rows(origin, part, decoded, done, broken=[raw for _, _, _, raw, _, _ in rejects])
@@ -205,6 +220,8 @@ class Preparer:
         names = _identifiers(done.segment, [part.numbers[at] for at in decoded.origin])
         rows = _Rows(decoded.rows, decoded.raws, [moments[part.received[at]] for at in decoded.origin], names)
         fit, mapped = self._fitting(origin, rows, done, broken=broken, again=part.again)
+        if origin.counted:
+            done.tallies[origin.name].became.update(_became(rows, fit, mapped, {_moment(one) for one in part.read}))
         if mapped is not None:
             self._keep(origin, fit, mapped, done)
 
@@ -232,7 +249,7 @@ class Preparer:
         tally = done.tallies[origin.name]
         first, tally.events = tally.events, tally.events + len(rows.rows)
         columns: dict[str, Any] = mapped.columns | {
-            "event_id": rows.names, "received": rows.received, "time": sane(mapped.columns.get("time"), rows.received), "raw": [raw.decode("utf-8", "replace") for raw in rows.raws],
+            "event_id": rows.names, "received": rows.received, "time": sane(mapped.columns.get("time"), rows.received), "raw": [readable(raw, origin.encoding) for raw in rows.raws],
             **{name: [value] * len(rows.rows) for name, value in (("source", origin.name), ("territory", origin.territory), ("industry", origin.industry))},
         }  # fmt: skip
         batch = Batch(f"{done.segment.name}:{origin.name}", origin.name, rows.rows, rows.raws, mapped.logsources, columns, origin.organisation)
@@ -375,19 +392,43 @@ def _held(origin: Origin, name: str, received: datetime, raw: bytes, reason: str
 _NUMBERS = re.compile(r"\d[\d,.]*")
 
 
+def _kind(reason: str) -> str:
+    """A reason without its numbers, so that like counts with like."""
+    return _NUMBERS.sub("#", reason)[:300]
+
+
+def _moment(received: int) -> datetime:
+    """Milliseconds of the epoch as a moment."""
+    return datetime.fromtimestamp(received / 1000, UTC)
+
+
+def _became(rows: _Rows, fit: _Rows, mapped: Mapped | None, read: Container[datetime]) -> Iterator[tuple[datetime, str]]:
+    """What became of the records that the source's reader sent: stored, held back, and what was corrected in which."""
+    kept = set(fit.names)
+    yield from ((at, HELD_BACK) for at, name in zip(rows.received, rows.names) if name not in kept and at in read)
+    if mapped is None:
+        return
+    moments = fit.received
+    yield from ((at, STORED) for at in moments if at in read)
+    yield from ((at, CHARACTERS) for at, row in zip(moments, fit.rows) if at in read and any("\ufffd" in text or NUL in text for text in row.values()))
+    times = mapped.columns.get("time")
+    yield from ((at, CLOCK) for at, said, meant in zip(moments, times or (), sane(times, moments)) if said is not meant and at in read)
+    yield from ((moments[number], f"{NO_VALUE}{name[:60]}") for number, names in mapped.failed.items() for name in names if moments[number] in read)
+
+
 def _rejects(origin: Origin, segment: Segment, found: Sequence[tuple[int, int, str, bytes, str, str]]) -> Iterable[dict[str, Any]]:
-    """Rows of the table of rejects; ``kind`` is the reason without its numbers, so that like counts with like."""
+    """Rows of the table of rejects; ``kind`` is the reason without its numbers."""
     seen: Counter[int] = Counter()
     for number, received, stage, raw, reason, todo in found:
         seen[number] += 1
         yield {
             "event_id": f"{event_id(segment.worker, segment.sequence, number)}.r{seen[number]}",
-            "time": datetime.fromtimestamp(received / 1000, UTC),
+            "time": _moment(received),
             "source": origin.name,
             "territory": origin.territory,
             "industry": origin.industry,
             "stage": stage,
-            "kind": _NUMBERS.sub("#", reason)[:300],
+            "kind": _kind(reason),
             "reason": reason[:1000],
             "todo": todo[:1000],
             "bytes": len(raw),

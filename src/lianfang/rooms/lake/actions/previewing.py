@@ -24,6 +24,7 @@ from lianfang.engines.connect.limits import Reject
 from lianfang.engines.connect.mapping import Mapped, Templates
 from lianfang.engines.connect.recognise import Guess, recognise
 from lianfang.engines.connect.template import Template, document
+from lianfang.engines.connect.text import readable
 from lianfang.engines.policy import classify
 from lianfang.engines.schema.events import BY_NAME, COLUMNS, Kind
 from lianfang.kernel import clock
@@ -200,13 +201,8 @@ def _filled(mapped: Mapped, at: int) -> dict[str, Any]:
 
 
 def _text(raw: bytes, setup: Setup) -> str:
-    """The bytes for people to read; records that were taken apart are UTF-8 whatever the file was."""
-    for encoding in ("utf-8", setup.encoding):
-        try:
-            return raw.decode(encoding)[:RAW_LENGTH]
-        except UnicodeDecodeError:
-            continue
-    return raw.decode("utf-8", "replace")[:RAW_LENGTH]
+    """The bytes for people to read."""
+    return readable(raw, setup.encoding)[:RAW_LENGTH]
 
 
 def _fields(told: Sequence[Sequence[explain.Told]]) -> tuple[SampleField, ...]:

@@ -29,11 +29,11 @@ from lianfang.rooms.lake import models, queries
 from lianfang.rooms.lake.actions import asking, drifting, receiving, secrets, specimens
 from lianfang.rooms.lake.actions.decoys import new_token
 from lianfang.rooms.lake.adapters.syslog import certificates
-from lianfang.rooms.lake.types import NOT_HERE, Codec, Kind, SourceErased, Stage, zone_of
+from lianfang.rooms.lake.types import NOT_HERE, Codec, Kind, SourceErased, Stage, times_of, zone_of
 
 FIELDS = (
     "note", "layer", "codec", "template", "encoding", "header", "start", "zone", "host", "port", "path", "pattern",
-    "address", "table", "column", "consumer_group", "begin", "user", "login", "tls", "authority", "paging", "items", "next", "parameter", "every", "silent_after", "hold",
+    "address", "table", "column", "consumer_group", "begin", "user", "login", "tls", "authority", "paging", "items", "next", "parameter", "every", "times", "silent_after", "hold",
 )  # fmt: skip
 READ = ("codec", "encoding", "header", "start", "zone", "template")
 """How its bytes become events: when one of these changes its past no longer says what is usual."""
@@ -150,6 +150,13 @@ def send_test(row: models.Source, *, actor: Viewer) -> None:
         _told("lake.source_tested", row, actor)
 
 
+def read_now(row: models.Source, *, actor: Viewer) -> None:
+    """Have it read at once, whatever its times say; the thread of the source notices within a second."""
+    with transaction.atomic():
+        models.Source.objects.filter(pk=row.pk).update(hurried=clock.now())
+        _told("lake.source_hurried", row, actor)
+
+
 def note_export(asked: str, *, actor: Viewer) -> None:
     """Put on record that events were taken away, and which."""
     ledger.record("lake.events_exported", Ref("lake", "event", "search"), actor=actor, label=asked[:200], detail={"asked": asked[:2000]})
@@ -206,6 +213,7 @@ def _must_fit(row: models.Source, secret: str | None) -> None:
     """What its kind needs is there, and can be right; no zone means the node's."""
     row.zone = row.zone or models.default_zone()
     zone_of(row.zone)
+    times_of(row.times)
     if not re.fullmatch(models.NAME, row.name):
         raise Invalid("This cannot be the name of a source", why="It stands in addresses and in every event.", todo="Use letters, digits, “_”, “-” and “.”, at most 60.", details={"name": ["letters, digits, “_”, “-”, “.”"]})
     if row.kind in SYSLOG and not 0 < (row.port or 0) < 65536:

@@ -24,7 +24,7 @@ from lianfang.kernel import clock
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, WIDTH
 from lianfang.rooms.lake import models
-from lianfang.rooms.lake.actions import drifting
+from lianfang.rooms.lake.actions import drifting, runs
 from lianfang.rooms.lake.actions.masking import keep_pseudonyms
 from lianfang.rooms.lake.actions.preparing import HELD_MARK, Prepared, Tally
 from lianfang.rooms.lake.actions.spool import Segment
@@ -113,6 +113,7 @@ class Storer:
             models.Source.objects.filter(name=name).update(
                 last_seen=now, events=F("events") + tally.events, bytes=F("bytes") + tally.bytes, rejects=F("rejects") + tally.rejects, rate=self._rate(name, tally.events), lag=max(0.0, time() - tally.oldest / 1000)
             )
+        runs.tell({name: tally.became for name, tally in tallies.items() if tally.became})
         for noted in (noted for one in prepared for noted in one.noted):
             drifting.keep(noted)
         models.Concluded.objects.bulk_create([models.Concluded(name=one.segment.name) for one in prepared])
@@ -183,6 +184,7 @@ def _together(prepared: Iterable[Prepared]) -> dict[str, Tally]:
         for name, tally in one.tallies.items():
             sum_ = total.setdefault(name, Tally())
             sum_.events, sum_.bytes, sum_.rejects, sum_.oldest = sum_.events + tally.events, sum_.bytes + tally.bytes, sum_.rejects + tally.rejects, min(sum_.oldest, tally.oldest)
+            sum_.became.update(tally.became)
     return total
 
 

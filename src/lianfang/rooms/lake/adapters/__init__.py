@@ -12,13 +12,14 @@ from typing import Any
 class Page:
     """What a reader found: frames, each with a name by which it is known again.
 
-    ``after`` is where to go on, as plain values; ``more``: there is another page right now.
+    ``after`` is where to go on, as plain values; ``more``: there is another page right now; ``known``: how many more were read and left out, because they came before.
     """
 
     frames: Sequence[bytes]
     after: dict[str, Any]
     more: bool = False
     names: Sequence[str] = ()
+    known: int = 0
 
 
 def names_of(frames: Sequence[bytes]) -> list[str]:

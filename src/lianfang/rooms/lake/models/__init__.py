@@ -7,9 +7,10 @@ from lianfang.rooms.lake.models.masking import LISTS, MaskEdition, MaskRule, Pse
 from lianfang.rooms.lake.models.mining import LogTemplate, Mined, MinedTo
 from lianfang.rooms.lake.models.protection import ExportRequest, Measure, SealedFile, Touch
 from lianfang.rooms.lake.models.reports import Destination, Report, ReportPart
+from lianfang.rooms.lake.models.runs import Run, RunState
 from lianfang.rooms.lake.models.sources import NAME, Chore, Concluded, Position, Reading, Receipt, Replay, Source, WatchedFile, default_zone, valid_zone
 
 __all__ = [
     "EVENTS", "LISTS", "NAME", "Chore", "Concluded", "Course", "Destination", "Drift", "ExportRequest", "Grade", "GradingModel", "GradingRun", "Heard", "LogTemplate", "Mapping", "MappingVersion", "MaskEdition", "MaskRule", "Measure",
-    "Mined", "MinedTo", "Notice", "Position", "Pseudonym", "Reading", "Receipt", "Replay", "Report", "ReportPart", "Review", "SealedFile", "Source", "Touch", "Trial", "Usual", "WatchedFile", "default_zone", "valid_zone",
+    "Mined", "MinedTo", "Notice", "Position", "Pseudonym", "Reading", "Receipt", "Replay", "Report", "ReportPart", "Review", "Run", "RunState", "SealedFile", "Source", "Touch", "Trial", "Usual", "WatchedFile", "default_zone", "valid_zone",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid
 from lianfang.kernel.ids import new_id
 from lianfang.kernel.ref import Ref
-from lianfang.rooms.lake.types import Begin, Codec, Kind, Layer, Login, Paging, Stage, zone_of
+from lianfang.rooms.lake.types import Begin, Codec, Kind, Layer, Login, Paging, Stage, times_of, zone_of
 
 
 def default_zone() -> str:
@@ -27,6 +27,14 @@ def valid_zone(name: str) -> None:
         zone_of(name)
     except Invalid as fault:
         raise ValidationError(_("There is no time zone of this name. Write one like Asia/Shanghai or UTC."), code="zone") from fault
+
+
+def valid_times(text: str) -> None:
+    """Raise ``ValidationError`` for what names no times of day."""
+    try:
+        times_of(text)
+    except Invalid as fault:
+        raise ValidationError(_("Write times of day such as 02:00, 14:30."), code="times") from fault
 
 
 NAME = r"\w[\w.-]{0,59}"
@@ -65,6 +73,7 @@ class Source(Scoped):
     next = models.CharField(_("where the next page is"), max_length=100, blank=True, help_text=_("HTTP: keys of the link or the cursor, such as paging.next; empty for links: the header Link."))
     parameter = models.CharField(_("parameter of the page"), max_length=60, blank=True, help_text=_("HTTP: name of the parameter that carries the number or the cursor; empty: page, or cursor."))
     every = models.PositiveIntegerField(_("seconds between two looks"), null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(86_400)], help_text=_("Database and HTTP; empty: 60."))
+    times = models.CharField(_("at times of day"), max_length=100, blank=True, default="", validators=[valid_times], help_text=_("Database and HTTP: for example 02:00, 14:30, by the node's clock, instead of every so many seconds."))
     silent_after = models.PositiveIntegerField(_("silent after minutes"), null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(100_000)], help_text=_("The owner is told when nothing came for so long; empty: never."))
     hold = models.BooleanField(_("hold back what no longer fits"), default=True, blank=True, help_text=_("When the form of its logs changes: records that no longer fit are kept among the rejects until the mapping is mended, instead of being stored in part."))
     stage = models.CharField(_("stage"), max_length=10, choices=Stage.choices, default=Stage.ACTIVE, editable=False)
@@ -83,6 +92,7 @@ class Source(Scoped):
     drifting_since = models.DateTimeField(_("drifting since"), null=True, editable=False)
     era = models.PositiveIntegerField(default=0, editable=False)
     opened = models.DateTimeField(_("taking in since"), default=clock.now, editable=False)
+    hurried = models.DateTimeField(null=True, editable=False)
     tried = models.DateTimeField(_("tried"), null=True, editable=False)
     tried_well = models.BooleanField(_("went well"), default=False, editable=False)
     tried_said = models.CharField(_("what happened"), max_length=500, blank=True, default="", editable=False)

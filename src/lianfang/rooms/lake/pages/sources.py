@@ -62,6 +62,7 @@ sheets.register(
         verbs=(
             Verb("test", _("Send a test line"), actions.send_test, permission="lake.source.change", icon="send", when=lambda row: row.enabled and row.kind not in (*ways.ASKED, Kind.DECOY)),
             Verb("try", _("Try the connection"), actions.try_source, permission="lake.source.change", icon="plug"),
+            Verb("read", _("Read now"), actions.read_now, permission="lake.source.change", icon="reload", when=lambda row: row.enabled and row.kind in (Kind.DATABASE, Kind.POLL)),
             Verb("pause", pgettext_lazy("source", "Pause"), actions.pause_source, permission="lake.source.change", bulk=True, icon="player-pause", when=lambda row: row.stage == Stage.ACTIVE),
             Verb("open", pgettext_lazy("source", "Take in again"), actions.open_source, permission="lake.source.change", bulk=True, icon="player-play", when=lambda row: row.stage == Stage.PAUSED),
             Verb("renew", _("Give the script another address"), actions.renew_token, permission="lake.source.change", icon="refresh", when=lambda row: row.kind == Kind.DECOY),

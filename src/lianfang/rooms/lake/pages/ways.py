@@ -21,7 +21,7 @@ OF_KIND: dict[str, set[Kind]] = {
     "host": _PORT, "port": _PORT, "path": {Kind.FOLDER}, "pattern": {Kind.FOLDER},
     "address": _ASKED, "table": {Kind.KAFKA, Kind.DATABASE}, "column": {Kind.DATABASE}, "consumer_group": {Kind.KAFKA}, "begin": {Kind.KAFKA, Kind.DATABASE},
     "user": _ASKED, "login": {Kind.KAFKA, Kind.POLL}, "tls": {Kind.KAFKA, Kind.DATABASE}, "authority": _ASKED | {Kind.SYSLOG_TLS},
-    "paging": {Kind.POLL}, "items": {Kind.POLL}, "next": {Kind.POLL}, "parameter": {Kind.POLL}, "every": {Kind.DATABASE, Kind.POLL},
+    "paging": {Kind.POLL}, "items": {Kind.POLL}, "next": {Kind.POLL}, "parameter": {Kind.POLL}, "every": {Kind.DATABASE, Kind.POLL}, "times": {Kind.DATABASE, Kind.POLL},
 }  # fmt: skip
 """Fields that only some kinds have."""
 READ = ("codec", "encoding", "header", "start", "zone", "template")

@@ -38,15 +38,16 @@ from lianfang.rooms.lake.queries.protection import approving, levels_of, measure
 from lianfang.rooms.lake.queries.rejects import reject_groups, reject_ref, rejects, whole_rejects
 from lianfang.rooms.lake.queries.reporting import Outgoing, destination, destinations, outgoing
 from lianfang.rooms.lake.queries.rereading import WHOLE, reread
+from lianfang.rooms.lake.queries.running import History, history
 from lianfang.rooms.lake.queries.scope import OPEN, masked, veil
 from lianfang.rooms.lake.queries.searching import LISTED, OPERATORS, event, events, histogram, search, sql, sql_level, sql_table, top
 from lianfang.rooms.lake.queries.shielding import MARK as SEALED
 from lianfang.rooms.lake.queries.shielding import secret as pseudonym_secret
 
 __all__ = [
-    "ALWAYS", "CAPTURES", "LISTED", "OPEN", "OPERATORS", "OWN", "SEALED", "WHOLE", "Outgoing", "address_rule", "address_rules", "approving", "belongs", "capture_reader", "catalogue", "certificate", "check_question", "class_name",
+    "ALWAYS", "CAPTURES", "LISTED", "OPEN", "OPERATORS", "OWN", "SEALED", "WHOLE", "History", "Outgoing", "address_rule", "address_rules", "approving", "belongs", "capture_reader", "catalogue", "certificate", "check_question", "class_name",
     "columns_of", "compiled", "copied", "copy_levels", "coverage", "days_kept", "destination", "destinations", "devices", "drifts", "event", "events", "fingerprints", "freshness", "gauges", "graded_levels", "has_sample", "held",
-    "histogram", "knows_template", "lag", "last_hour", "layers", "left", "left_counts", "lessons", "levels_of", "log_template", "mapping_text", "masked", "may_read_samples", "measured", "measures", "mined_to", "model_in_use", "next_port",
+    "histogram", "history", "knows_template", "lag", "last_hour", "layers", "left", "left_counts", "lessons", "levels_of", "log_template", "mapping_text", "masked", "may_read_samples", "measured", "measures", "mined_to", "model_in_use", "next_port",
     "outgoing", "overview", "owner_choices", "owners", "preview", "pseudonym_secret", "raced", "rate_now", "readers", "reject_groups", "reject_ref", "rejects", "reread", "search", "seen", "seen_copy", "seen_hours", "shipped", "source_choices", "source_names",
     "sql", "sql_level", "sql_on", "sql_table", "still_there", "suggestions", "table_story", "template_choices", "template_sources", "template_tree", "templates_alike", "top",
     "tried", "veil", "way_in", "ways_in", "whole_rejects", "zones",

@@ -93,16 +93,17 @@ class Table:
                 seen[name] -= 1
             else:
                 fresh.append(place)
+        known = len(found) - len(fresh)
         fresh = fresh if until else fresh[: self.size]
         if not fresh:
-            return Page([], position)
+            return Page([], position, known=known)
         last = found[fresh[-1]][0]
         ties = [names[place] for place in fresh if found[place][0] == last]
         if "at" in position and _marked(position["at"]) == last:
             ties = [*position["ties"], *ties]
         if len(ties) > TIES:
             raise Conflict(f"More than {TIES:,} rows share one value of {self.settings.column}", why=f"It is {last}.", todo="Choose a column that tells rows apart better, such as an identity.")
-        return Page([found[place][1] for place in fresh], {"at": _said(last), "ties": ties}, more=len(found) >= limit, names=[names[place] for place in fresh])
+        return Page([found[place][1] for place in fresh], {"at": _said(last), "ties": ties}, more=len(found) >= limit, names=[names[place] for place in fresh], known=known)
 
     def _end(self) -> dict[str, Any]:
         """The position after everything that is there now."""

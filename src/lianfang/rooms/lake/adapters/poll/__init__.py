@@ -119,7 +119,7 @@ class Poll:
         names, known = names_of(records), {*position.get("known", ()), *position.get("before", ())}
         fresh = [place for place, name in enumerate(names) if until is not None or name not in known]
         after, more = self._after(position, answer, names)
-        return Page([records[place] for place in fresh], after, more=more, names=[names[place] for place in fresh])
+        return Page([records[place] for place in fresh], after, more=more, names=[names[place] for place in fresh], known=len(records) - len(fresh))
 
     def _after(self, position: dict[str, Any], answer: Answer, names: list[str]) -> tuple[dict[str, Any], bool]:
         """Where to go on, and whether at once. A cursor stays where it is until it moves; lists begin again at their first page."""
