@@ -39,8 +39,10 @@ PARSED: dict[str, Any] = {
 
 
 def took(row: models.Run) -> str:
-    """How long a run took."""
+    """How long a run took; nothing where it stands for several looks."""
     seconds = row.seconds
+    if row.looks > 1:
+        return "–"
     return gettext("%.1f s") % seconds if seconds < 60 else gettext("%(minutes)d min %(seconds)d s") % {"minutes": seconds // 60, "seconds": seconds % 60}
 
 
@@ -67,7 +69,7 @@ sheets.register(
         title=_("Collection runs"),
         path="runs",
         columns=(
-            Column("source__name", _("log source"), link=lambda row: reverse("lake:source", kwargs={"pk": row.source_id})), Column("state", tones=TONES), "began", Column("took", _("Took"), value=took, plain=lambda row: row.seconds), "read", "stored", "rejected", "known", Column("bytes", cell="bytes"),
+            Column("source__name", _("log source")), Column("state", tones=TONES), "began", Column("took", _("Took"), value=took, plain=lambda row: row.seconds), "read", "stored", "rejected", "known", Column("bytes", cell="bytes"),
             Column("last", cell="code"), Column("first", cell="code", shown=False), Column("looks", shown=False), Column("resumed", shown=False), Column("ended", shown=False), Column("error", value=lambda row: lines_said(row.error), plain=lambda row: row.error, shown=False),
             Column("corrected", value=lambda row: counted(row.corrected, correction), plain=lambda row: row.corrected, shown=False, sort=False), Column("refused", value=lambda row: counted(row.refused, refusal), plain=lambda row: row.refused, shown=False, sort=False),
         ),
