@@ -32,8 +32,8 @@ pytestmark = pytest.mark.django_db
 MARK = "harbour-only-7f3a"
 """Stands in every text of every row that the outsider may not see."""
 
-OPEN = {"account_login", "account_logout", "mfa_authenticate", "set_language", "healthz", "metrics", "decoy_script", "decoy_door"}
-"""Addresses for strangers: the door, the language, what machines ask about the node's health, and what decoy pages carry (by a name that cannot be guessed)."""
+OPEN = {"account_login", "account_logout", "mfa_authenticate", "set_language", "healthz", "metrics", "decoy_script", "decoy_door", "submit", "submit_to", "submitted"}
+"""Addresses for strangers: the door, the language, what machines ask about the node's health, what decoy pages carry (by a name that cannot be guessed), and the door of a response centre."""
 
 NODE_WIDE = {"people.role", "ledger.checkpoint", "detect.pack", "detect.rule"}
 """Sheets whose rows belong to the node: everybody on it who may open the list reads them (what a role means, what the

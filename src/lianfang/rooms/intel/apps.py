@@ -16,6 +16,11 @@ def _sealed() -> object:
     from lianfang.commons.people import declare
     from lianfang.rooms.intel import models
     from lianfang.rooms.intel.actions.feeding import PURPOSE
+    from lianfang.rooms.intel.actions.submitting import CONTACT
 
     loss = _("They have to be typed again; until then these APIs are asked without them.")
-    return [declare.texts("intel.feed_secret", _("secrets of outside APIs"), loss, models.Feed.objects.all, "sealed", purpose=PURPOSE, forget=lambda rows: rows.update(sealed=""))]
+    gone = _("They are gone; reporters still read answers by their link.")
+    return [
+        declare.texts("intel.feed_secret", _("secrets of outside APIs"), loss, models.Feed.objects.all, "sealed", purpose=PURPOSE, forget=lambda rows: rows.update(sealed="")),
+        declare.texts("intel.contact", _("contacts of reporters"), gone, models.Submission.objects.all, "contact", purpose=CONTACT, forget=lambda rows: rows.update(contact="")),
+    ]

@@ -107,6 +107,11 @@ class Form(TextChoices):
     CNVD = "cnvd", _("CNVD XML")
     MAIL = "mail", _("mail message (.eml, .msg)")
     TABLE = "table", _("table of a knowledge base (CSV)")
+    TEXT = "text", _("text in which values stand")
+
+
+CHOSEN = (Form.MAIL, Form.TEXT)
+"""Deliveries that only propose: a person chooses what of them is watched for."""
 
 
 class Api(TextChoices):
@@ -115,6 +120,45 @@ class Api(TextChoices):
     FILE = "file", _("a file, in any form of the imports")
     JSON = "json", _("JSON with a list of values (MISP, OTX and the like)")
     TAXII = "taxii", _("a collection of TAXII 2.1")
+
+
+class Matter(TextChoices):
+    """What a submission of an outsider is about."""
+
+    VULNERABILITY = "vulnerability", _("vulnerability")
+    INTELLIGENCE = "intelligence", _("attacker or campaign")
+    PHISHING = "phishing", _("phishing")
+    LEAK = "leak", _("leaked data")
+    OTHER = "other", _("something else")
+
+
+class State(TextChoices):
+    """Where a submission stands."""
+
+    RECEIVED = "received", pgettext_lazy("submission", "received")
+    ASKED = "asked", pgettext_lazy("submission", "needs information")
+    ACCEPTED = "accepted", pgettext_lazy("submission", "accepted")
+    WORKED = "worked", pgettext_lazy("submission", "in work")
+    MENDED = "mended", pgettext_lazy("submission", "mended")
+    CLOSED = "closed", pgettext_lazy("submission", "closed")
+    DUPLICATE = "duplicate", pgettext_lazy("submission", "duplicate")
+    REJECTED = "rejected", pgettext_lazy("submission", "rejected")
+
+
+UNDECIDED = (State.RECEIVED, State.ASKED)
+ENDED = (State.CLOSED, State.DUPLICATE, State.REJECTED)
+STANDING = tuple(state for state in State if state not in ENDED)
+"""Somebody still has something to do."""
+TONES = {State.RECEIVED: "warn", State.ASKED: "busy", State.ACCEPTED: "busy", State.WORKED: "busy", State.MENDED: "good", State.CLOSED: "quiet", State.DUPLICATE: "quiet", State.REJECTED: "quiet"}
+"""How a state is shown."""
+
+
+class Side(TextChoices):
+    """Whose words stand beside a submission, and who reads them."""
+
+    REPORTER = "reporter", pgettext_lazy("submission", "reporter")
+    ANSWER = "answer", pgettext_lazy("submission", "answer")
+    NOTE = "note", pgettext_lazy("submission", "internal note")
 
 
 class Stage(TextChoices):

@@ -24,7 +24,7 @@ from lianfang.rooms.intel import models
 from lianfang.rooms.intel.actions.importing import take_in
 from lianfang.rooms.intel.actions.keeping import owner
 from lianfang.rooms.intel.queries import intakes, reading
-from lianfang.rooms.intel.types import Form, Rejected, Report, Stage, Terms
+from lianfang.rooms.intel.types import CHOSEN, Form, Rejected, Report, Stage, Terms
 
 PIECE = 256 << 10
 JOB = "intel.take_in"
@@ -54,10 +54,10 @@ def upload(name: str, content: bytes, *, form: str, terms: Terms, actor: Viewer)
 
 @transaction.atomic
 def start(row: models.Intake, *, columns: Mapping[str, str] | None = None, only: Sequence[int] = (), actor: Viewer) -> models.Intake:
-    """Have a worker take the delivery in; of a mail ``only`` the lines that a person chose. Raises ``Conflict`` when that was asked before."""
+    """Have a worker take the delivery in; of a mail or a text ``only`` the lines that a person chose. Raises ``Conflict`` when that was asked before."""
     actor.must("intel.indicator.add")
-    if row.form == Form.MAIL and not only:
-        raise Invalid("No value was chosen", why="What a mail holds is watched for only when somebody says so.", todo="Choose at least one value, or discard the mail.")
+    if row.form in CHOSEN and not only:
+        raise Invalid("No value was chosen", why="What a mail or a text holds is watched for only when somebody says so.", todo="Choose at least one value, or discard the import.")
     said = {**row.terms, "only": sorted(only)} if only else row.terms
     if not models.Intake.objects.filter(pk=row.pk, stage=Stage.DRAFT).update(stage=Stage.WAITING, columns=dict(columns or {}), terms=said):
         raise Conflict("This import was started already", todo="Reload the page.")
@@ -78,9 +78,9 @@ def discard(row: models.Intake, *, actor: Viewer) -> None:
 
 
 def deliver(name: str, content: bytes, *, form: str, terms: Terms, actor: Viewer) -> models.Intake:
-    """Take a delivery in without a preview (but a mail, which waits for one): a small one here and now, a large one by a worker. Raises ``Invalid`` when it cannot be read."""
+    """Take a delivery in without a preview (but a mail or a text, which waits for one): a small one here and now, a large one by a worker. Raises ``Invalid`` when it cannot be read."""
     row = upload(name, content, form=form, terms=terms, actor=actor)
-    if row.form == Form.MAIL:
+    if row.form in CHOSEN:
         return row  # proposed: it waits for a person's yes
     if len(content) > (SMALL_STIX if row.form == Form.STIX else SMALL):
         return start(row, actor=actor)

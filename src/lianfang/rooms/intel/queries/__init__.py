@@ -1,4 +1,4 @@
-"""Questions to intel: the watch list and its version, what is known of a value, what a delivery holds.
+"""Questions to intel: the watch list and its version, what is known of a value, what a delivery holds, what was submitted.
 
     >>> from lianfang.rooms.intel.queries import names_of
     >>> list(names_of("url", "http://bad.example/x"))
@@ -7,6 +7,10 @@
 
 from lianfang.rooms.intel.queries.looking import known_of, look_up, names_of, plain
 from lianfang.rooms.intel.queries.sharing import COLUMNS, leaving
+from lianfang.rooms.intel.queries.submissions import centre, figures, heard_since, open_centres, public, submission, thanked, triagers
 from lianfang.rooms.intel.queries.watching import active, size, watchlist, watchlist_version
 
-__all__ = ["COLUMNS", "active", "known_of", "leaving", "look_up", "names_of", "plain", "size", "watchlist", "watchlist_version"]
+__all__ = [
+    "COLUMNS", "active", "centre", "figures", "heard_since", "known_of", "leaving", "look_up", "names_of", "open_centres", "plain", "public", "size", "submission", "thanked", "triagers",
+    "watchlist", "watchlist_version",
+]  # fmt: skip

@@ -20,12 +20,12 @@ from django.utils import timezone
 
 from lianfang.engines.connect import mails
 from lianfang.engines.connect.limits import Limits, Unreadable
-from lianfang.engines.schema import knowledge
+from lianfang.engines.schema import knowledge, observables
 from lianfang.engines.schema.knowledge import Entry
 from lianfang.kernel.errors import Invalid
 from lianfang.rooms.intel.queries.bundles import stix
 from lianfang.rooms.intel.queries.candidates import Candidate, judged
-from lianfang.rooms.intel.types import Form, Rejected, Terms
+from lianfang.rooms.intel.types import CHOSEN, Form, Rejected, Terms
 
 LARGEST = 64 << 20
 """Bytes of one delivery."""
@@ -55,8 +55,9 @@ HEADERS: dict[str, tuple[str, ...]] = {
 
 MAILED = {"from": "sender", "reply_to": "reply-to", "return_path": "return path", "originating_ip": "sent from", "received_ips": "came through", "urls": "link", "domains": "domain of a link"}
 ATTACHED, INSIDE = "attachment", "inside"
-DOUBTFUL = ("return path", "came through", "domain of a link", INSIDE)
-"""What a mail says → the word for it in an indicator's note. What is doubtful may be anybody's: it is proposed, and a person has to choose it."""
+MENTIONED = "mentioned in the text"
+DOUBTFUL = ("return path", "came through", "domain of a link", INSIDE, MENTIONED)
+"""What a mail or a text says → the word for it in an indicator's note. What is doubtful may be anybody's: it is proposed, and a person has to choose it."""
 PLAIN = ("value", "indicator", "ioc", "observable", "indicator_value", "指标", "指标值", "值", "情报", "情报值", "情报内容")
 """Headers that only a table of indicators has."""
 ENTRY_HEADERS: dict[str, tuple[str, ...]] = {
@@ -83,6 +84,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "hash": ("md5", "sha1", "sha256"), "file": ("md5", "sha1", "sha256"), "哈希": ("md5", "sha1", "sha256"), "散列": ("md5", "sha1", "sha256"), "文件哈希": ("md5", "sha1", "sha256"),
     "md5": ("md5",), "sha1": ("sha1",), "sha-1": ("sha1",), "sha256": ("sha256",), "sha-256": ("sha256",), "email": ("email",), "邮箱": ("email",),
 }  # fmt: skip
+_BETWEEN, _WIDE = re.compile(r"[\s<>\"'|，。、；：！？（）“”《》「」【】]+"), re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]+")
 _PIECE, _HEAD = 1 << 20, 1 << 16
 _COMMENT = re.compile(r"^\s*(#|//|;|!)")
 _TAIL = re.compile(r"(?<!\s)\s++(?:#|//|;)\s*+(.*)$")
@@ -178,6 +180,8 @@ def read(content: bytes, *, form: str, terms: Terms, columns: Mapping[str, str] 
         return _entries(knowledge.nvd(content) if form == Form.NVD else knowledge.cnvd(content))
     if form == Form.MAIL:
         return _mail(content, terms)
+    if form == Form.TEXT:
+        return _text(content, terms)
     if form == Form.TABLE:
         return _entries(_entry_rows(content))
     return _table(content, terms, columns) if form == Form.CSV else _lines(content, terms)
@@ -193,7 +197,7 @@ def preview(content: bytes, *, form: str, terms: Terms, columns: Mapping[str, st
     """The first ``count`` candidates and rejects of a delivery, and how its columns were understood. Raises ``Invalid`` as ``read`` does."""
     form = form_of(content) if form == Form.AUTO else form
     headers, roles = heads(content, form)
-    return Preview(str(form), headers, dict(columns or roles), tuple(islice(read(content, form=form, terms=terms, columns=columns), CHOSEN_FROM if form == Form.MAIL else count)))
+    return Preview(str(form), headers, dict(columns or roles), tuple(islice(read(content, form=form, terms=terms, columns=columns), CHOSEN_FROM if form in CHOSEN else count)))
 
 
 def heads(content: bytes, form: str) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -251,6 +255,33 @@ def _mail(content: bytes, terms: Terms) -> Iterator[Item]:
 
 def _listed(value: Any) -> list[str]:
     return [str(one) for one in value] if isinstance(value, list) else [str(value)] if value else []
+
+
+# ---- texts -----------------------------------------------------------------------------------------------------
+
+
+def values_in(text: str) -> list[tuple[str, str]]:
+    """Every address, domain, URL, hash or e-mail address that stands in a text as (kind, value), each once, also written harmlessly.
+
+    >>> values_in("it calls hxxp://Bad[.]example/x, then 198.51.100.7. 随后连接drop.example收取。")
+    [('url', 'http://bad.example/x'), ('ipv4', '198.51.100.7'), ('domain', 'drop.example')]
+    """
+    words = (word.strip(".,;:!?()=*`") for part in _BETWEEN.split(text) for word in _parted(part))
+    return list(dict.fromkeys(found for word in words if 3 < len(word) <= LONGEST_LINE and (found := observables.observe(word))))
+
+
+def _parted(word: str) -> list[str]:
+    """Chinese is written without blanks: what stands between its signs is a word of its own, unless all of it is Chinese (a domain)."""
+    return _WIDE.split(word) if re.search(r"[0-9A-Za-z]", word) else [word]
+
+
+def _text(content: bytes, terms: Terms) -> Iterator[Item]:
+    """What stands in a text; what stands behind a form feed is only mentioned there."""
+    said, _feed, mentioned = content.decode(encoding_of(content), "replace").replace("\0", "\ufffd").partition("\f")
+    found = dict.fromkeys((value for _kind, value in values_in(mentioned)), MENTIONED) | dict.fromkeys((value for _kind, value in values_in(said)), "")
+    for number, (value, label) in enumerate(sorted(found.items(), key=lambda one: one[1]), 1):
+        if not terms.only or number in terms.only:
+            yield judged(number, value, value, terms, note=label)
 
 
 # ---- lists -----------------------------------------------------------------------------------------------------

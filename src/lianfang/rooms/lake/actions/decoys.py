@@ -7,15 +7,13 @@ refusal that tells a stranger nothing.
 from __future__ import annotations
 
 import secrets
-import threading
-import time
-from collections import Counter
 
 from django.db import transaction
 
 from lianfang.commons.ledger import actions as ledger
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Missing
+from lianfang.kernel.pace import Pace
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.lake import models
 from lianfang.rooms.lake.actions import receiving
@@ -24,25 +22,6 @@ from lianfang.rooms.lake.types import Busy, Kind, Stage
 
 EACH, ALL = 30, 600
 """Visits a minute that one address may tell, and that one source takes."""
-
-
-class Pace:
-    """Counts of the running minute, in this process; forgotten with it, so that nothing grows."""
-
-    def __init__(self) -> None:
-        self.minute, self.counts, self.lock = 0, Counter[str](), threading.Lock()
-
-    def allows(self, *limits: tuple[str, int]) -> bool:
-        """Count one more of each, unless one of them has had its share."""
-        with self.lock:
-            if (now := int(time.monotonic() // 60)) != self.minute:
-                self.minute, self.counts = now, Counter()
-            if any(self.counts[name] >= most for name, most in limits):
-                return False
-            self.counts.update(name for name, _ in limits)
-            return True
-
-
 PACE = Pace()
 
 

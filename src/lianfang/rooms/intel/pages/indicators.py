@@ -25,7 +25,7 @@ from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.intel import actions, models, queries
 from lianfang.rooms.intel.queries import intakes, reading
 from lianfang.rooms.intel.queries.candidates import Candidate
-from lianfang.rooms.intel.types import About, Form, Kind, Mark, Stage, Standing, Terms, Way
+from lianfang.rooms.intel.types import CHOSEN, About, Form, Kind, Mark, Stage, Standing, Terms, Way
 from lianfang.rooms.lake import queries as lake
 
 SECTION = "intelligence"
@@ -307,7 +307,7 @@ def _preview(request: HttpRequest, row: models.Intake, columns: dict[str, str] |
     heads = [(at, header, seen.roles.get(header, "")) for at, header in enumerate(seen.headers)]
     items = [(item, isinstance(item, Candidate)) for item in seen.items]
     known = {(found.kind, found.value) for found in _there(items, request.viewer)}  # type: ignore[attr-defined]
-    context = {"row": row, "terms": intakes.terms(row), "heads": heads, "roles": ROLES, "items": [(item, taken, taken and (item.kind, item.value) in known, taken and not item.note.startswith(reading.DOUBTFUL)) for item, taken in items], "chosen": row.form == Form.MAIL, "notes": {item.note: said(item.note) for item, _taken in items if row.form == Form.MAIL and getattr(item, "note", "")}, "fault": told(seen.fault) if seen.fault else "", "kinds": dict(Kind.choices), "about": dict(About.choices)}
+    context = {"row": row, "terms": intakes.terms(row), "heads": heads, "roles": ROLES, "items": [(item, taken, taken and (item.kind, item.value) in known, taken and not item.note.startswith(reading.DOUBTFUL)) for item, taken in items], "chosen": row.form in CHOSEN, "notes": {item.note: said(item.note) for item, _taken in items if row.form in CHOSEN and getattr(item, "note", "")}, "fault": told(seen.fault) if seen.fault else "", "kinds": dict(Kind.choices), "about": dict(About.choices)}
     return show(request, "intel/preview.html", context, title=row.name)
 
 
