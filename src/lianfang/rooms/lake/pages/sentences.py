@@ -24,5 +24,5 @@ sayable(
     "“%(name)s” is not a table of this lake", "syntax error at or near \"%(near)s\"", "Up to %(number)s KiB are read.", "1 to %(number)s files of together at most %(size)s GiB are taken.", "One CSV or XLSX file of at most %(number)s MiB is taken.", "“%(text)s” is not a time",
     "%(host)s answers %(status)s", "%(host)s answers, but not like a node", "There is a destination %(name)s already", "This may not be reported to %(name)s",
     "It has more than %(number)s containers of parts.", "It has more than %(number)s parts.",
-    "The rule “%(name)s” cannot be used", "%(name)s: there is no such entry", "%(name)s cannot be read: %(why)s", "kinds: nothing inside a text is known as “%(kind)s”; there are %(kinds)s",
+    "The rule “%(name)s” cannot be used", "%(name)s: there is no such entry", "%(name)s cannot be read: %(why)s", "%(name)s can be no watermark", "kinds: nothing inside a text is known as “%(kind)s”; there are %(kinds)s",
 )  # fmt: skip

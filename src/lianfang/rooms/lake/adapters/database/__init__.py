@@ -9,6 +9,7 @@ that is committed later with a *smaller* watermark is not seen: choose a column 
 from __future__ import annotations
 
 import re
+import ssl
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ SLOW = 120
 ENGINES = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql", "oracle": "oracle", "sqlite": "sqlite3"}
 NAME = re.compile(r"[^\W\d][\w$#]*(\.[^\W\d][\w$#]*){0,2}")
 
-_json = msgspec.json.Encoder(enc_hook=lambda value: _plain(value), decimal_format="number").encode
+_json = msgspec.json.Encoder(enc_hook=str, decimal_format="number").encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,11 @@ class Table:
                 cursor.execute(sql, values)
                 names = [column[0] for column in cursor.description]
                 at = next((place for place, name in enumerate(names) if name.lower() == self._label.lower()), None)
+                if at is not None and _zoned(cursor.description[at][1]):
+                    raise Conflict(
+                        f"{self.settings.column} can be no watermark", why="Oracle's driver gives a TIMESTAMP WITH TIME ZONE without its zone, so that rows would be passed over.",
+                        todo="Choose a number, a DATE or a TIMESTAMP, or a view that has SYS_EXTRACT_UTC of the column.",
+                    )  # fmt: skip
                 if at is None:
                     raise Conflict(f"The table has no column {self.settings.column}", why=f"It has {', '.join(names)[:200]}.", todo="Mend the name of the watermark column.")
                 return [(row[at], _json(dict(zip(names, map(_read, row))))) for row in cursor.fetchall()]
@@ -148,8 +154,8 @@ def connect(settings: Settings) -> BaseDatabaseWrapper:
         "ENGINE": f"django.db.backends.{engine}", "NAME": _name(engine, parts.path), "USER": settings.user, "PASSWORD": settings.secret, "HOST": parts.hostname or "", "PORT": str(parts.port or ""),
         "OPTIONS": _options(engine, settings), "TIME_ZONE": None, "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": False, "AUTOCOMMIT": True, "ATOMIC_REQUESTS": False, "TEST": {},
     }  # fmt: skip
-    if engine == "oracle" and not parts.port:
-        said["PORT"] = "1521"
+    if engine == "oracle":
+        said |= {"NAME": oracle_address(settings), "HOST": "", "PORT": ""}
     try:
         connection: BaseDatabaseWrapper = load_backend(said["ENGINE"]).DatabaseWrapper(said, alias="lake source")
         connection.check_database_version_supported = lambda: None  # type: ignore[method-assign]  # Django asks for versions that its ORM needs; SELECT is older
@@ -170,8 +176,19 @@ def _options(engine: str, settings: Settings) -> dict[str, Any]:
         tls = {"ssl": {"ca": settings.authority} if settings.authority else {"check_hostname": False, "verify_mode": "none"}} if settings.tls else {}
         return {"charset": "utf8mb4", "connect_timeout": PATIENCE, "read_timeout": SLOW, "init_command": "SET SESSION TRANSACTION READ ONLY", **tls}
     if engine == "oracle":
-        return {"tcp_connect_timeout": PATIENCE, **({"protocol": "tcps"} if settings.tls else {})}
+        return {"tcp_connect_timeout": PATIENCE, **({"ssl_context": ssl.create_default_context(cafile=settings.authority)} if settings.tls and settings.authority else {})}
     return {"timeout": PATIENCE}
+
+
+def oracle_address(settings: Settings) -> str:
+    """The address in Oracle's own form (“Easy Connect”). Django's host and port would ask for a SID, and leave TLS out.
+
+    >>> oracle_address(Settings("oracle://db.example/ORCLPDB1", "t", "c", tls=True))
+    'tcps://db.example:1521/ORCLPDB1'
+    """
+    parts = _parts(settings.address)
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{'tcps' if settings.tls else 'tcp'}://{host}:{parts.port or 1521}/{unquote(parts.path[1:])}"
 
 
 def _name(engine: str, path: str) -> str:
@@ -197,6 +214,11 @@ def _wrong(name: str, what: str, todo: str) -> Invalid:
     return Invalid(what, todo=todo, details={name: [todo]})
 
 
+def _zoned(kind: Any) -> bool:
+    """Whether it is Oracle's TIMESTAMP WITH TIME ZONE, which thin ``oracledb`` gives as a naive local time (its issue 373)."""
+    return getattr(kind, "name", "") == "DB_TYPE_TIMESTAMP_TZ"
+
+
 def _short(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]
 
@@ -207,15 +229,6 @@ def _short(error: BaseException) -> str:
 def _read(value: Any) -> Any:
     """Large objects (Oracle) as what they hold."""
     return value.read() if hasattr(value, "read") else value
-
-
-def _plain(value: Any) -> Any:
-    """What JSON has no word for."""
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value).hex()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    return str(value)
 
 
 _KINDS: dict[str, tuple[type, Any]] = {"whole": (int, int), "number": (Decimal, Decimal), "float": (float, float), "time": (datetime, datetime.fromisoformat), "date": (date, date.fromisoformat), "clock": (time, time.fromisoformat), "id": (UUID, UUID), "text": (str, str)}
