@@ -15,7 +15,7 @@ from tests.rooms.lake.test_tables import SERVERS, Server, Sqlite
 from lianfang.kernel import clock
 from lianfang.rooms.lake import actions, models
 from lianfang.rooms.lake.actions import listening, pulling, receiving
-from lianfang.rooms.lake.actions.runs import MOST, OTHER, REASONS, together
+from lianfang.rooms.lake.models.runs import MOST, OTHER, REASONS, together
 
 AUDIT = "CREATE TABLE audit (id INTEGER PRIMARY KEY, at VARCHAR(30), account VARCHAR(60), ip VARCHAR(60), message VARCHAR(200))"
 MAPPING = """template: erp.audit

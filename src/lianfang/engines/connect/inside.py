@@ -25,6 +25,7 @@ MEMBERS, MEMBER, WHOLE, DEEP, MOST = 200, 8 << 20, 64 << 20, 3, 500
 TEXT = 2 << 20
 PARTED = " › "
 _URL = re.compile(r"(?:https?|ftp)://[^\s<>\"'()\[\]{}|\\^`\u0000-\u0020]{1,2000}+", re.IGNORECASE)
+_NAMED = re.compile(rb"^(from|to|date|subject|message-id|received|mime-version):", re.IGNORECASE | re.MULTILINE)
 _PACKED = re.compile(r"aHR0c[A-Za-z0-9+/]{8,2700}={0,2}")
 """Base64 of what begins with http, as pages hide links from filters."""
 _URI = re.compile(rb"/URI\s{0,8}\(((?:[^()\\]|\\.){1,2000})\)")
@@ -65,7 +66,7 @@ def _of(place: str, content: bytes, depth: int, room: list[int]) -> Iterator[Fin
         yield from _zipped(place, content, depth, room)
     elif content.startswith(b"%PDF"):
         yield from _pdf(place, content)
-    elif low.endswith(".eml") or _is_mail(content[:2048]):
+    elif low.endswith(".eml") or names_a_mail(content[:2048]):
         yield from _mail(place, BytesParser().parsebytes(content), depth, room)
     elif low.endswith(_PAGES) or _is_text(content[:4096]):
         yield from _text(place, _decoded(content[:TEXT]))
@@ -170,8 +171,13 @@ def _mail(place: str, message: Message, depth: int, room: list[int]) -> Iterator
             yield from _text(place, _decoded(raw[:TEXT]))
 
 
-def _is_mail(head: bytes) -> bool:
-    return len(set(re.findall(rb"^(from|to|date|subject|message-id|received|mime-version):", head.lower(), re.MULTILINE))) >= 3
+def names_a_mail(head: bytes) -> bool:
+    r"""Whether three of the header fields that a mail has stand here.
+
+    >>> names_a_mail(b"From: a@b.cn\nTo: c@d.cn\nSUBJECT: x"), names_a_mail(b"From: a\nFrom: b\nFrom: c")
+    (True, False)
+    """
+    return len({name.lower() for name in _NAMED.findall(head)}) >= 3
 
 
 def _is_text(head: bytes) -> bool:

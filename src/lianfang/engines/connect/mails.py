@@ -19,7 +19,7 @@ from email.utils import getaddresses
 from typing import Any
 
 from lianfang.engines.connect.flatten import NUL, flat
-from lianfang.engines.connect.inside import Finding, mail_inside
+from lianfang.engines.connect.inside import Finding, mail_inside, names_a_mail
 from lianfang.engines.connect.inside import inside as look_inside
 from lianfang.engines.connect.limits import Limits, Unreadable, too_large
 from lianfang.engines.schema import observables
@@ -36,7 +36,6 @@ _TEXTS = (
     ("subject", "Subject"), ("date", "Date"), ("message_id", "Message-ID"), ("user_agent", "X-Mailer"), ("originating_ip", "X-Originating-IP"), ("authentication_results", "Authentication-Results"),
 )  # fmt: skip
 _BEGINNINGS = re.compile(rb"(?:From |(?:Return-Path|Received|Delivered-To|From|To|Subject|Date|Message-ID|MIME-Version|DKIM-Signature|ARC-[A-Za-z-]+|X-[A-Za-z0-9-]+|Authentication-Results|Content-Type|Reply-To|Sender):)", re.IGNORECASE)
-_NAMED = re.compile(rb"^(from|to|date|subject|message-id|received|mime-version):", re.IGNORECASE | re.MULTILINE)
 
 
 def looks_like(head: bytes) -> bool:
@@ -45,7 +44,7 @@ def looks_like(head: bytes) -> bool:
     >>> looks_like(b"From: a@b.cn\\r\\nTo: c@d.cn\\r\\nSubject: x\\r\\n"), looks_like(b"Received: 5 packets")
     (True, False)
     """
-    return head.startswith(OLE) or (_BEGINNINGS.match(head) is not None and len({name.lower() for name in _NAMED.findall(head)}) >= 3)
+    return head.startswith(OLE) or (_BEGINNINGS.match(head) is not None and names_a_mail(head))
 
 
 def row_of(frame: bytes, *, limits: Limits, encoding: str = "utf-8") -> dict[str, str]:

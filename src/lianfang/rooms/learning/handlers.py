@@ -18,11 +18,11 @@ def learned(fact: GradingLearned) -> None:
 @on(SourceErased, name="learning.forget_source")
 def erased(fact: SourceErased) -> None:
     """Copies of its events go."""
-    actions.forget_source(fact.source)
+    actions.forget_copies(fact.source)
 
 
 @on(PartDestroyed, name="learning.forget_part")
 def destroyed(fact: PartDestroyed) -> None:
     """The same."""
     if fact.source:
-        actions.forget_part(fact.source, clock.parse(fact.since), clock.parse(fact.until))
+        actions.forget_copies(fact.source, since=clock.parse(fact.since), until=clock.parse(fact.until))

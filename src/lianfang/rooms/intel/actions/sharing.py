@@ -76,16 +76,7 @@ def report(rows: Iterable[models.Indicator], how: Sharing, to: Any, *, about: st
 
 
 def _pieces(rows: Iterable[tuple[str, ...]]) -> Iterator[Piece]:
-    held, size = list[tuple[str, ...]](), 0
-    for row in rows:
-        long = sum(map(len, row)) * 3
-        if held and (len(held) >= ROWS or size + long > BYTES):
-            yield Piece(_table(held), len(held))
-            held, size = [], 0
-        held.append(row)
-        size += long
-    if held:
-        yield Piece(_table(held), len(held))
+    return lake_actions.pieces(rows, rows=ROWS, bytes_=BYTES, length=lambda row: 3 * sum(map(len, row)), pack=_table)  # a letter has three bytes at most, nearly always
 
 
 def _table(rows: Iterable[tuple[str, ...]]) -> bytes:

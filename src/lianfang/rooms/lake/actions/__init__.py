@@ -22,7 +22,7 @@ __getattr__, __all__ = lazy.door(
         "receiving": "door receive",
         "rejects": "replay_rejects",
         "runs": "forget_runs",
-        "reporting": "change_destination create_destination forget_reports remove_destination report report_capture report_events resume_report send_report stop_report try_destination",
+        "reporting": "change_destination create_destination forget_reports pieces remove_destination report report_capture report_events resume_report send_report stop_report try_destination",
         "sampling": "erase_sample feed_sample shifted",
         "sharing": "copy_mail share_capture share_mail wish_of",
         "trying": "try_source",

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import timedelta
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import zstandard
 from django.db import transaction
@@ -34,6 +34,7 @@ from lianfang.rooms.lake.adapters.report import Answer, Door, Settings
 from lianfang.rooms.lake.adapters.syslog import certificates
 from lianfang.rooms.lake.types import Piece, Question, Reported, Sending, Touched, lines_of
 
+Row = TypeVar("Row")
 JOB, PURPOSE = "lake.report", "lianfang report"
 FIELDS = ("name", "address", "key_id", "authority", "source", "events", "captures", "indicators", "level", "tlp")
 GOES_OUT = ("address", "key_id", "authority")
@@ -141,7 +142,7 @@ def report_events(question: Question, to: Any, *, asked: str, about: str, approv
     if approved is not None and found.level > approved.level:
         raise Conflict("This is no longer what was approved", why=gettext("It now holds data of level %d.") % found.level, todo="Ask anew.")
     protection.touch(Touched.EXPORT, found.levels, asked=asked, actor=actor)
-    return report(goal, Reported.EVENTS, _pieces(found.lines), about=about, level=found.level, kept_back=found.kept_back, actor=actor)
+    return report(goal, Reported.EVENTS, pieces(found.lines, rows=ROWS, bytes_=BYTES, length=lambda line: len(line) + 1, pack=b"\n".join), about=about, level=found.level, kept_back=found.kept_back, actor=actor)
 
 
 class Waits(Refused):
@@ -174,17 +175,18 @@ def report(goal: models.Destination, what: str, pieces: Iterable[Piece], *, abou
     return row
 
 
-def _pieces(lines: Iterable[bytes]) -> Iterator[Piece]:
-    """Lines of JSON as pieces; one that is longer than a piece is a piece of its own."""
-    held, size = list[bytes](), 0
-    for one in lines:
-        if held and (len(held) >= ROWS or size + len(one) > BYTES):
-            yield Piece(b"\n".join(held), len(held))
+def pieces(items: Iterable[Row], *, rows: int, bytes_: int, length: Callable[[Row], int], pack: Callable[[list[Row]], bytes]) -> Iterator[Piece]:
+    """Rows of a report as pieces of so many rows and bytes at most, by the ``length`` of each; one that is longer than a piece is a piece of its own."""
+    held, size = list[Row](), 0
+    for one in items:
+        long = length(one)
+        if held and (len(held) >= rows or size + long > bytes_):
+            yield Piece(pack(held), len(held))
             held, size = [], 0
         held.append(one)
-        size += len(one) + 1
+        size += long
     if held:
-        yield Piece(b"\n".join(held), len(held))
+        yield Piece(pack(held), len(held))
 
 
 def _queue(row: models.Report, actor: Viewer) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,19 +18,14 @@ from django.db.models import F, Q
 from lianfang.kernel import clock
 from lianfang.rooms.lake import models
 from lianfang.rooms.lake.actions.preparing import REJECTED, STORED
-from lianfang.rooms.lake.models.runs import UNENDED, RunState
+from lianfang.rooms.lake.models.runs import MOST, UNENDED, RunState, together
 from lianfang.rooms.lake.types import lines_of
 
 log = logging.getLogger(__name__)
 
 KEPT = timedelta(days=90)
-MOST = 5_000
-"""Runs of one source that are kept at most."""
 QUIET = timedelta(hours=1)
 """For so long looks that found nothing are one run."""
-REASONS = 20
-"""Most reasons that a run names; the others are counted together."""
-OTHER = "other"
 
 
 class Runs:
@@ -136,21 +131,6 @@ def _add(run: Any, counted: Counter[str]) -> None:
     models.Run.objects.filter(pk=run).update(
         stored=F("stored") + stored, rejected=F("rejected") + sum(refused.values()), refused=together((row.refused, refused)), corrected=together((row.corrected, corrected))
     )
-
-
-def together(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Counts by reason as one, the most frequent first; what is rare beyond ``REASONS`` counts as ``OTHER``.
-
-    >>> together([{"a": 1}, {"b": 2, "a": 4}])
-    {'a': 5, 'b': 2}
-    """
-    total: Counter[str] = Counter()
-    for one in counts:
-        total.update(one)
-    rest = total.pop(OTHER, 0)
-    kept = total.most_common(REASONS)
-    rest += total.total() - sum(count for _, count in kept)
-    return dict(kept) | ({OTHER: rest} if rest else {})
 
 
 def forget_runs() -> int:

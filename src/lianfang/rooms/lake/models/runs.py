@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -22,6 +25,11 @@ class RunState(models.TextChoices):
     STOPPED = "stopped", pgettext_lazy("run", "stopped on the way")
 
 
+MOST = 5_000
+"""Runs of one source that are kept at most."""
+REASONS = 20
+"""Most reasons that a run names; the others are counted together."""
+OTHER = "other"
 UNENDED = (RunState.FAILED, RunState.BROKEN, RunState.STOPPED)
 """After these the next run goes on where this one ended."""
 
@@ -69,3 +77,18 @@ class Run(Scoped):
         """How long it took, or has taken so far; of one that was broken off, up to its last sign of life."""
         until = self.changed if self.state == RunState.BROKEN else self.ended or clock.now()
         return max(0.0, (until - self.began).total_seconds())
+
+
+def together(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Counts by reason as one, the most frequent first; what is rare beyond ``REASONS`` counts as ``OTHER``.
+
+    >>> together([{"a": 1}, {"b": 2, "a": 4}])
+    {'a': 5, 'b': 2}
+    """
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    rest = total.pop(OTHER, 0)
+    kept = total.most_common(REASONS)
+    rest += total.total() - sum(count for _, count in kept)
+    return dict(kept) | ({OTHER: rest} if rest else {})

@@ -22,8 +22,7 @@ from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import models, queries
 from lianfang.rooms.lake.actions.preparing import CHARACTERS, CLOCK, NO_VALUE
 from lianfang.rooms.lake.actions.pulling import EVERY, due
-from lianfang.rooms.lake.actions.runs import OTHER
-from lianfang.rooms.lake.models import RunState
+from lianfang.rooms.lake.models.runs import OTHER, RunState
 from lianfang.rooms.lake.pages.asking import title
 from lianfang.rooms.lake.pages.sources import lines_said
 from lianfang.rooms.lake.types import READ_BY_US, Codec, Kind

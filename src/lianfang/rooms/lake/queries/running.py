@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from lianfang.kernel import clock
 from lianfang.rooms.lake import models
-from lianfang.rooms.lake.actions.runs import MOST, together
+from lianfang.rooms.lake.models.runs import MOST, together
 
 DAYS = 30
 BY_HOUR = timedelta(hours=48)

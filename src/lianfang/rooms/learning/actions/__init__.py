@@ -6,7 +6,7 @@ __getattr__, __all__ = lazy.door(
     __name__,
     {
         "sets": "change_set create_set remove_set",
-        "making": "ask_version forget_expired forget_part forget_source make_version remove_version",
+        "making": "ask_version forget_copies forget_expired make_version remove_version",
         "taking": "ask_approval take",
         "artefacts": "keep sniffed",
         "registry": "approve_model register_model retire_model take_model use_model",

@@ -205,17 +205,8 @@ def forget_expired() -> int:
     return len(rows)
 
 
-def forget_source(source: str) -> int:
-    """A source was erased: copies of its events go as well."""
-    return _forget(source, None, None)
-
-
-def forget_part(source: str, since: datetime, until: datetime) -> int:
-    """A part of the lake was destroyed: copies that may hold some of it go as well."""
-    return _forget(source, since, until)
-
-
-def _forget(source: str, since: datetime | None, until: datetime | None) -> int:
+def forget_copies(source: str, *, since: datetime | None = None, until: datetime | None = None) -> int:
+    """A source was erased, or its events of a time were destroyed: copies that may hold some of them go as well. Returns how many."""
     rows = models.Version.objects.filter(state=Made.READY).select_related("dataset")
     rows = rows.filter(since__lt=until, until__gt=since) if since and until else rows
     held = [row for row in rows if source in row.sources]

@@ -13,11 +13,11 @@ import ssl
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 from uuid import UUID
 
 import msgspec
@@ -28,6 +28,7 @@ from django.utils.module_loading import import_string
 
 from lianfang.kernel.errors import Conflict, Invalid
 from lianfang.rooms.lake.adapters import Page, names_of
+from lianfang.rooms.lake.adapters.reaching import parted, wrong
 
 PAGE = 1000
 TIES = 20_000
@@ -35,6 +36,7 @@ TIES = 20_000
 PATIENCE = 10
 SLOW = 120
 ENGINES = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql", "oracle": "oracle", "sqlite": "sqlite3"}
+NO_ADDRESS = "This is no address of a database"
 NAME = re.compile(r"[^\W\d][\w$#]*(\.[^\W\d][\w$#]*){0,2}")
 
 _json = msgspec.json.Encoder(enc_hook=str, decimal_format="number").encode
@@ -55,14 +57,14 @@ class Settings:
 
     def checked(self) -> Settings:
         """Itself; raises ``Invalid`` when it can be no table of a database."""
-        parts = _parts(self.address)
+        parts = parted(self.address, NO_ADDRESS)
         if parts.scheme not in ENGINES or (parts.scheme != "sqlite" and not parts.hostname) or len(parts.path) < 2:
-            raise _wrong("address", "This is no address of a database", "Write it like postgresql://db.example:5432/name; mysql, mariadb, oracle and sqlite are known as well.")
+            raise wrong(NO_ADDRESS, "Write it like postgresql://db.example:5432/name; mysql, mariadb, oracle and sqlite are known as well.")
         if parts.username or parts.password:
-            raise _wrong("address", "User and password do not belong in the address", "Write them into their own fields; the password is sealed there.")
+            raise wrong("User and password do not belong in the address", "Write them into their own fields; the password is sealed there.")
         for name, value in (("table", self.table), ("column", self.column)):
             if not NAME.fullmatch(value):
-                raise _wrong(name, f"“{value[:60]}” names no {name}", "Write its name, with the schema before a dot where it needs one.")
+                raise wrong(f"“{value[:60]}” names no {name}", "Write its name, with the schema before a dot where it needs one.", name=name)
         return self
 
 
@@ -146,7 +148,7 @@ class Table:
 
 def connect(settings: Settings) -> BaseDatabaseWrapper:
     """A connection of its own, outside the node's; raises ``Conflict`` in the words of the driver."""
-    parts = _parts(settings.address)
+    parts = parted(settings.address, NO_ADDRESS)
     engine = ENGINES[parts.scheme]
     if engine == "mysql":
         import_string("pymysql.install_as_MySQLdb")()  # under this name Django's backend looks for its driver
@@ -186,7 +188,7 @@ def oracle_address(settings: Settings) -> str:
     >>> oracle_address(Settings("oracle://db.example/ORCLPDB1", "t", "c", tls=True))
     'tcps://db.example:1521/ORCLPDB1'
     """
-    parts = _parts(settings.address)
+    parts = parted(settings.address, NO_ADDRESS)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{'tcps' if settings.tls else 'tcp'}://{host}:{parts.port or 1521}/{unquote(parts.path[1:])}"
 
@@ -199,19 +201,6 @@ def _name(engine: str, path: str) -> str:
 def file_of(path: str) -> Path:
     """The file that a SQLite address means; always an absolute one."""
     return Path("/", unquote(path).lstrip("/"))
-
-
-def _parts(address: str) -> Any:
-    try:
-        parts = urlsplit(address)
-        parts.port  # noqa: B018  (raises for what is no port)
-    except ValueError as error:
-        raise _wrong("address", "This is no address of a database", str(error)) from error
-    return parts
-
-
-def _wrong(name: str, what: str, todo: str) -> Invalid:
-    return Invalid(what, todo=todo, details={name: [todo]})
 
 
 def _zoned(kind: Any) -> bool:

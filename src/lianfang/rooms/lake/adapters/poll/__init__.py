@@ -9,7 +9,6 @@ themselves; the address that was checked is the one that is connected to.
 from __future__ import annotations
 
 import re
-import ssl
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,9 +22,9 @@ import httpx
 import msgspec
 
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Conflict, Invalid
+from lianfang.kernel.errors import Conflict
 from lianfang.rooms.lake.adapters import Page, http, names_of
-from lianfang.rooms.lake.adapters.reaching import checked_address, is_home, origin
+from lianfang.rooms.lake.adapters.reaching import asking, checked_address, client, is_home, origin, web_parts, wrong
 from lianfang.rooms.lake.types import Login, Paging
 
 PATIENCE = 15.0
@@ -59,17 +58,9 @@ class Settings:
 
     def checked(self) -> Settings:
         """Itself; raises ``Invalid`` when it can be no address."""
-        try:
-            parts = urlsplit(self.address)
-            parts.port  # noqa: B018  (raises for what is no port)
-        except ValueError as error:
-            raise _wrong("This is no HTTP address", str(error)) from error
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise _wrong("This is no HTTP address", "Write it like https://api.example/events.")
-        if parts.username or parts.password:
-            raise _wrong("User and password do not belong in the address", "Write them into their own fields; the password is sealed there.")
-        if self.secret and parts.scheme != "https" and not is_home(parts.hostname):
-            raise _wrong("A secret is not sent in clear", "Use https, or give no secret.")
+        parts = web_parts(self.address, what="This is no HTTP address", like="https://api.example/events", own="Write them into their own fields; the password is sealed there.")
+        if self.secret and parts.scheme != "https" and not is_home(parts.hostname or ""):
+            raise wrong("A secret is not sent in clear", "Use https, or give no secret.")
         return self
 
 
@@ -93,8 +84,7 @@ class Poll:
 
     def __init__(self, settings: Settings):
         self.settings = settings.checked()
-        verify: Any = ssl.create_default_context(cadata=settings.authority) if settings.authority else True
-        self._client = httpx.Client(timeout=PATIENCE, trust_env=False, follow_redirects=False, verify=verify, headers={"Accept": "application/json, application/x-ndjson", "Accept-Encoding": "gzip", "User-Agent": "Lianfang"})
+        self._client = client(settings.authority, patience=PATIENCE, **{"Accept": "application/json, application/x-ndjson", "Accept-Encoding": "gzip"})
 
     def close(self) -> None:
         self._client.close()
@@ -181,12 +171,9 @@ class Poll:
             headers["If-None-Match"] = value
         if value := position.get("modified"):
             headers["If-Modified-Since"] = value
-        try:
-            with self._client.stream("GET", target, headers=headers, extensions=extra) as response:
-                body = b"" if response.status_code == httpx.codes.NOT_MODIFIED else http.whole(_in_time(response), encoding=response.headers.get("Content-Encoding", ""))
-                return Answer(response.status_code, response.headers, body, url)
-        except httpx.HTTPError as error:
-            raise Conflict(f"{host} does not answer: {str(error) or type(error).__name__}", todo="Check address and network; it is tried again.", retry=True) from error
+        with asking(host), self._client.stream("GET", target, headers=headers, extensions=extra) as response:
+            body = b"" if response.status_code == httpx.codes.NOT_MODIFIED else http.whole(_in_time(response), encoding=response.headers.get("Content-Encoding", ""))
+            return Answer(response.status_code, response.headers, body, url)
 
     def _login(self) -> dict[str, str]:
         said = self.settings
@@ -292,7 +279,3 @@ def _rest(header: str) -> float:
     with suppress(ValueError, TypeError):
         return max(1.0, (parsedate_to_datetime(header) - clock.now()).total_seconds())
     return 60.0
-
-
-def _wrong(what: str, todo: str) -> Invalid:
-    return Invalid(what, todo=todo, details={"address": [todo]})

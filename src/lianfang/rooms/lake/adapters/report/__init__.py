@@ -6,17 +6,16 @@ takes nothing becomes a fault that tells whether a later try may help. No redire
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 import msgspec
 
 from lianfang.kernel.errors import Conflict, Fault, Invalid, sentences
-from lianfang.rooms.lake.adapters.reaching import checked_address, is_home
+from lianfang.rooms.lake.adapters.reaching import asking, checked_address, client, is_home, web_parts, wrong
 
 PATIENCE = 60.0
 MOST_ANSWER = 1 << 20
@@ -37,17 +36,9 @@ class Settings:
 
     def checked(self) -> Settings:
         """Itself; raises ``Invalid`` when it can be no destination."""
-        try:
-            parts = urlsplit(self.address)
-            parts.port  # noqa: B018  (raises for what is no port)
-        except ValueError as error:
-            raise _wrong("This is no address", str(error)) from error
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise _wrong("This is no address", "Write it like https://centre.example.")
-        if parts.username or parts.password:
-            raise _wrong("User and password do not belong in the address", "Write ID and secret of the key into their own fields.")
-        if parts.scheme != "https" and not is_home(parts.hostname):
-            raise _wrong("Reports are not sent in clear", "Use https.")
+        parts = web_parts(self.address, what="This is no address", like="https://centre.example", own="Write ID and secret of the key into their own fields.", plain=False)
+        if parts.scheme != "https" and not is_home(parts.hostname or ""):
+            raise wrong("Reports are not sent in clear", "Use https.")
         return self
 
 
@@ -65,8 +56,7 @@ class Door:
 
     def __init__(self, settings: Settings):
         self.settings = settings.checked()
-        verify: Any = ssl.create_default_context(cadata=settings.authority) if settings.authority else True
-        self._client = httpx.Client(timeout=PATIENCE, trust_env=False, follow_redirects=False, verify=verify, headers={"Accept": "application/json", "User-Agent": "Lianfang", "Authorization": f"Lianfang {settings.key_id}:{settings.secret}"})
+        self._client = client(settings.authority, patience=PATIENCE, Accept="application/json", Authorization=f"Lianfang {settings.key_id}:{settings.secret}")
 
     def close(self) -> None:
         self._client.close()
@@ -96,11 +86,8 @@ class Door:
 
     def _post(self, path: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> dict[str, Any]:
         target, extra, host = checked_address(self.settings.address.rstrip("/") + path)
-        try:
-            with self._client.stream("POST", target, headers={"Host": host, **(headers or {})}, extensions=extra, **more) as response:
-                body = b"".join(_bounded(response))
-        except httpx.HTTPError as error:
-            raise Conflict(f"{host} does not answer: {str(error) or type(error).__name__}", todo="Check address and network; it is tried again.", retry=True) from error
+        with asking(host), self._client.stream("POST", target, headers={"Host": host, **(headers or {})}, extensions=extra, **more) as response:
+            body = b"".join(_bounded(response))
         return _told(response.status_code, body, host)
 
 
@@ -153,7 +140,3 @@ def _count(told: Mapping[str, Any], name: str) -> int:
 def _refusals(told: Mapping[str, Any], name: str) -> tuple[tuple[int, str], ...]:
     found = told.get("rejects") or []
     return tuple((int(one.get("line") or 0), str(one.get(name, ""))[:300]) for one in found[:100] if isinstance(one, dict)) if isinstance(found, list) else ()
-
-
-def _wrong(what: str, todo: str) -> Invalid:
-    return Invalid(what, todo=todo, details={"address": [todo]})
