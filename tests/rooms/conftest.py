@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 
 import pytest
+from django.db import connection
 from django.test import Client
+from pytest_django.live_server_helper import LiveServer
 
 from lianfang.commons.people import actions as people_actions
 from lianfang.commons.people import models as people_models
 from lianfang.commons.people import queries as people_queries
 from lianfang.kernel.viewer import SYSTEM
+
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-default-apps"]
 
 
 @pytest.fixture
@@ -100,3 +105,23 @@ def browser(client, users):
         return client
 
     return login
+
+
+@pytest.fixture
+def chromium():
+    """A real browser without a window; a test that opens it is marked ``realparts``."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=os.environ.get("LIANFANG_CHROMIUM", "/usr/bin/chromium"), args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def live():
+    """The node's pages on a port of their own, over the test's database; ``live.url``."""
+    connection.inc_thread_sharing()
+    server = LiveServer("localhost:0")
+    yield server
+    server.stop()

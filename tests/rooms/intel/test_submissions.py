@@ -343,6 +343,16 @@ def test_clocks_run_out_and_are_found(centre, keeper):
     assert "4.0 days" in found and "36.0 days" in found
 
 
+def test_without_a_promise_nothing_is_late(centre, keeper):
+    models.Centre.objects.update(answer_days=0, mend_days=0)
+    link_of(submitted())
+    row = models.Submission.objects.get()
+    with clock.frozen(row.received + timedelta(days=400)):
+        assert (row.due, row.late) == (None, False)
+        assert row.number in keeper.get("/intel/submissions/?clock=on+time").content.decode()
+        assert row.number not in keeper.get("/intel/submissions/?clock=late").content.decode()
+
+
 def test_a_reporter_is_forgotten_when_they_wish_and_rubbish_goes_with_its_files(centre, keeper, home):
     link = link_of(submitted(files=SimpleUploadedFile("proof.png", PICTURE)))
     browser = opened(link)
@@ -378,3 +388,22 @@ def test_a_contact_follows_the_nodes_newest_key_and_without_one_a_reporter_still
     answer = submitted(title="second")
     assert answer.status_code == 409 and "A contact cannot be kept at the moment" in answer.content.decode() and "keys" not in answer.content.decode()
     link_of(submitted(title="second", contact=""))
+
+
+@pytest.mark.realparts
+@pytest.mark.xdist_group("browser")
+def test_a_browser_opens_the_secret_link_and_shows_it_to_no_server(centre, chromium, live):
+    """The script of the page takes the secret out of the address and sends it in a body; no address that is asked for holds it."""
+    link = link_of(submitted()).replace("http://testserver", live.url)
+    secret, asked, faults = urlsplit(link).fragment, [], []
+    page = chromium.new_context(locale="en").new_page()
+    page.on("request", lambda request: asked.append((request.url, request.headers.get("referer", ""))))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(link, wait_until="commit")
+    page.wait_for_selector("#text")
+    assert page.url == f"{live.url}/intel/submitted/" and secret not in page.evaluate("document.referrer + location.href")
+    page.fill("#text", "One thing more.")
+    page.click("form:has(#text) button")
+    page.wait_for_selector(".said-text")
+    assert "One thing more." in page.inner_text(".said")
+    assert asked and not faults and secret.partition(".")[2] not in str([one for one in asked if one[0] != link])

@@ -1,17 +1,14 @@
 """A honeypot's page carries one line; who looks at it is known as a device, across addresses and visits."""
 
 import json
-import os
 import re
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
-from pytest_django.live_server_helper import LiveServer
 
 from lianfang.commons.ledger import queries as ledger
 from lianfang.kernel.viewer import SYSTEM
@@ -19,8 +16,6 @@ from lianfang.rooms.lake import actions, models
 from lianfang.rooms.lake.actions import decoys
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-default-apps"]
 
 
 @pytest.fixture(autouse=True)
@@ -141,24 +136,6 @@ def test_the_door_answers_pages_of_other_hosts(lure):
 
 
 # ---- a real browser ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api")
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=os.environ.get("LIANFANG_CHROMIUM", "/usr/bin/chromium"), args=QUIET)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def live():
-    connection.inc_thread_sharing()
-    server = LiveServer("localhost:0")
-    yield server
-    server.stop()
 
 
 @pytest.fixture
