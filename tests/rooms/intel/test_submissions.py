@@ -21,7 +21,7 @@ from lianfang.commons.people import models as people_models
 from lianfang.kernel import clock
 from lianfang.kernel.pace import Pace
 from lianfang.kernel.viewer import SYSTEM
-from lianfang.rooms.intel import models
+from lianfang.rooms.intel import actions, models
 from lianfang.rooms.intel.actions import submitting
 from lianfang.rooms.intel.pages import door
 
@@ -341,6 +341,25 @@ def test_clocks_run_out_and_are_found(centre, keeper):
         assert row.number not in keeper.get("/intel/submissions/?clock=late").content.decode()
         found = keeper.get("/intel/submissions/figures/?span=36").content.decode()
     assert "4.0 days" in found and "36.0 days" in found
+
+
+def test_who_triages_hears_by_mail_of_what_came_and_once_of_each_clock_that_ran_out(centre, keeper, users, mailoutbox, settings, tree, make_person):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    for person in (users.member, users.outsider, make_person("analyst", tree.harbour, "analyst")):
+        people_models.User.objects.filter(pk=person.pk).update(email=f"{person.username}@harbour.example", language="en")
+        people_models.Reach.objects.create(user=person, mail=True, least=4)
+    link_of(submitted(claimed="1"))
+    row = models.Submission.objects.get()
+    actions.tell_late()
+    jobs.work(once=True)
+    assert [(mail.to, "SQL injection" in mail.subject + mail.body) for mail in mailoutbox] == [(["member@harbour.example"], False)]
+    with clock.frozen(row.answer_by + timedelta(hours=1)):
+        actions.tell_late()
+        actions.tell_late()
+        jobs.work(once=True)
+        step(keeper, "accept")
+        assert actions.tell_late() == 0
+    assert [row.number in mail.subject for mail in mailoutbox] == [True, True] and "longer than was promised" in mailoutbox[1].subject
 
 
 def test_without_a_promise_nothing_is_late(centre, keeper):

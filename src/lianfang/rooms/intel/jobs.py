@@ -1,4 +1,4 @@
-"""Time has come: take an import in, tell that the watch list turned with time, forget drafts."""
+"""Time has come: take an import in, tell that the watch list turned with time, forget drafts, ask outside APIs, tell which submissions are late."""
 
 from __future__ import annotations
 
@@ -40,3 +40,10 @@ def ask_feeds() -> None:
 def read_feed(feed: str) -> None:
     """One outside API is asked; what goes wrong stands on it, and the next look tries again."""
     actions.read_feed(feed)
+
+
+@every(seconds=3600)
+@job(name="intel.tell_late", attempts=2)
+def tell_late() -> None:
+    """Whoever triages hears of submissions that wait longer than was promised."""
+    actions.tell_late()

@@ -15,7 +15,7 @@ __getattr__, __all__ = lazy.door(
         "knowing": "forget",
         "sharing": "look report share sharing_of",
         "submitting": "add_word forget_reporter new_form of_code submit",
-        "triaging": "TRIAGE accept add_centre by_name change_centre close may_go mend propose remove_centre remove_submission reopen show_contact start_work",
+        "triaging": "TRIAGE accept add_centre by_name change_centre close may_go mend propose remove_centre remove_submission reopen show_contact start_work tell_late",
         "keeping": "FIELDS add change remove restore revoke tell",
     },
 )

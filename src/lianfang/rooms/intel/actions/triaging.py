@@ -19,26 +19,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.db import transaction
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from lianfang.commons.frame import attachments
 from lianfang.commons.frame.scoped import whose
 from lianfang.commons.ledger import actions as ledger
+from lianfang.commons.people import actions as people_actions
 from lianfang.commons.people import queries as people
 from lianfang.engines.schema import observables
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Fault, Invalid, Missing
+from lianfang.kernel.labels import Severity
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.intel import models
 from lianfang.rooms.intel.actions import intake
 from lianfang.rooms.intel.actions.submitting import CONTACT, LONGEST, plain, told
-from lianfang.rooms.intel.queries import reading
+from lianfang.rooms.intel.queries import reading, submissions
 from lianfang.rooms.intel.types import ENDED, UNDECIDED, Form, Mark, Side, State, Terms
 
 TRIAGE = "intel.submission.triage"
+NOTICED = timedelta(hours=2)
 CENTRE_FIELDS = ("name", "slug", "open", "rules", "answer_days", "mend_days", "thanks")
 SOURCE, CONFIDENCE = "submission", 30
 """Who says so, and how far an indicator of a stranger is believed before a person has looked into it."""
@@ -196,6 +201,20 @@ def by_name(verb: str, row: models.Submission, given: Mapping[str, Any], *, acto
         case "assign":
             return assign(row, to=str(given.get("to") or ""), actor=actor)
     raise Missing(_("There is no such verb"), why=verb[:40], todo=_("Go back to the submission."))
+
+
+def tell_late() -> int:
+    """Those who triage hear beyond the bell when a clock has run out within the last two hours, once for each clock; returns how many there are."""
+    now = clock.now()
+    rows = [row for row in models.Submission.objects.filter(submissions.late(now)) if row.due is not None and row.due > now - NOTICED]
+    for row in rows:
+        about = "mend" if row.answered else "answer"
+        people_actions.reach(partial(_late, row), key=f"late:{about}:{row.pk}", permission=TRIAGE, severity=Severity.HIGH, address=reverse("intel:submission", kwargs={"pk": row.pk}), territory=row.territory, industry=row.industry)
+    return len(rows)
+
+
+def _late(row: models.Submission) -> str:
+    return _("A submission waits longer than was promised: %(number)s") % {"number": row.number}
 
 
 def show_contact(row: models.Submission, *, actor: Viewer) -> str:
