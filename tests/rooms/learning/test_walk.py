@@ -19,6 +19,7 @@ from tests.rooms.lake.test_masking import rule as hide
 from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.jobs import models as job_models
 from lianfang.commons.ledger.models import Record
+from lianfang.commons.people import queries as people_queries
 from lianfang.kernel import clock
 from lianfang.rooms.lake import actions as lake_actions
 from lianfang.rooms.lake import models as lake_models
@@ -127,6 +128,7 @@ def test_what_protects_a_search_and_an_export_protects_a_version(secret, put, br
     assert (whole.rows, whole.level) == (3, 4)
     copy = pq.read_table(home / "datasets" / str(whole.pk) / "rows.parquet")
     assert SECRET not in copy["process_cmd"].to_pylist()[2], "level 4 lies sealed in the copy as in the tables"
+    assert {thing.kind: thing.count for one in people_queries.key_generations() for thing in one.things}["learning.version"] == 2, "and the page of keys says that it hangs on the key"
     taken = pq.read_table(io.BytesIO(body(member.get(f"/learning/versions/{whole.pk}/take/"))))
     assert taken["process_cmd"].to_pylist() == ["whoami /all 1"], "what needs approval is left out"
     page = member.get(f"/learning/versions/{whole.pk}/").content.decode()

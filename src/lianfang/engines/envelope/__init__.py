@@ -12,8 +12,9 @@ from lianfang.engines.envelope.keyring import Keyring, generations, key_file, ma
 from lianfang.engines.envelope.keys import SigningKey, VerifyKey, key_name
 from lianfang.engines.envelope.notes import open_note, sign_note
 from lianfang.engines.envelope.sealing import SealingKey, is_sealed
+from lianfang.engines.envelope.streams import SealedReader, SealedWriter
 
 __all__ = [
-    "STEADILY", "STEADY", "Checkpoint", "Keyring", "ProofFile", "SealingKey", "SigningKey", "Steady", "VerifyKey", "block_cipher", "canonical", "canonical_plain", "derived", "generations", "is_sealed", "key_file", "key_name",
+    "STEADILY", "STEADY", "Checkpoint", "Keyring", "ProofFile", "SealedReader", "SealedWriter", "SealingKey", "SigningKey", "Steady", "VerifyKey", "block_cipher", "canonical", "canonical_plain", "derived", "generations", "is_sealed", "key_file", "key_name",
     "mark_of", "open_note", "self_signed", "sign_note", "steady_generation",
 ]  # fmt: skip

@@ -9,10 +9,12 @@ class Learning(AppConfig):
     label = "learning"
 
     def ready(self) -> None:
+        from lianfang.commons.people import declare as people
         from lianfang.rooms.lake import declare as lake
         from lianfang.rooms.learning import declare
         from lianfang.rooms.learning.types import GRADING, Origin
 
+        people.sealed("learning", _sealed)
         lake.holding("set", _gather)
         declare.learner(
             declare.Learner(
@@ -23,6 +25,12 @@ class Learning(AppConfig):
 
 
 # What learns and what gathers is loaded when it is first asked for: a process that does neither should not hold their libraries.
+
+
+def _sealed() -> Any:
+    from lianfang.rooms.learning.actions import sealed
+
+    return sealed.kinds()
 
 
 def _gather(asked: str, viewer: Any) -> Any:

@@ -6,8 +6,11 @@ In: the key's generations. Out: secrets and pieces in the database re-sealed one
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -22,8 +25,8 @@ from lianfang.engines.columns.store import EventStore
 from lianfang.engines.envelope import Keyring, mark_of, steady_generation
 from lianfang.kernel.errors import Invalid
 from lianfang.rooms.lake import models
-from lianfang.rooms.lake.actions import receiving, reporting, secrets, spool
-from lianfang.rooms.lake.queries import generations, scope, sealing, shielding
+from lianfang.rooms.lake.actions import parting, receiving, reporting, secrets, spool
+from lianfang.rooms.lake.queries import generations, parts, scope, sealing, shielding
 from lianfang.rooms.lake.types import EVENT_TABLES, REJECT_TABLE, Sending
 
 PATIENCE = 10.0
@@ -42,6 +45,8 @@ def kinds() -> list[declare.Kind]:
         declare.Kind("lake.spooled", _("batches waiting in the spool"), _("These logs are lost: they were received, and never stored."), _spooled, lambda _progress: None, _forget_spooled, drains=True),
         declare.Kind("lake.event", _("events with sealed content"), _("Their content stays hidden for good; that they happened, when and where, stays."), generations.events_by_generation, _leave_to_writer, lambda _generation: 0),
         declare.Kind("lake.reject", _("sealed rejects"), _("They can never be sent through again."), generations.rejects_by_generation, _leave_to_writer, lambda _generation: 0),
+        declare.Kind("lake.archive", _("encrypted archives"), _("They can never be opened or brought back."), _archives, _reseal_archives, lambda _generation: 0),
+        declare.Kind("lake.archived_event", _("sealed events in archives from before archives were encrypted"), _("Their content stays hidden for good."), _archived_before, lambda _progress: None, lambda _generation: 0),
     ]  # fmt: skip
 
 
@@ -83,6 +88,37 @@ def _spooled() -> declare.Counts:
 def _forget_spooled(generation: int) -> int:
     """Nothing is done here: what opens groups drops those of a generation that was given up."""
     return _spooled().get(generation, 0)
+
+
+# ---- archives: each has a key of its own, which alone lies sealed under the node's --------------------------------
+
+
+def _archives() -> declare.Counts:
+    return declare.together((mark_of(path.read_text("ascii")).key, 1) for path in _archive_keys())
+
+
+def _archive_keys() -> list[Path]:
+    return sorted(path for path in parts.archive_folder("x").parent.glob(f"*/{parting.KEY}"))
+
+
+def _reseal_archives(progress: declare.Progress) -> None:
+    ring, found = people.keyring(), _archive_keys()
+    for at, path in enumerate(found):
+        progress(at, len(found))
+        before = path.read_text("ascii")
+        if ring.generation(before) not in (None, ring.newest):
+            parting.write_key(path.parent, ring.seal(ring.open(before, purpose=parting.PURPOSE), purpose=parting.PURPOSE))
+
+
+def _archived_before() -> declare.Counts:
+    """What lies sealed value by value in archives that say nothing of encryption."""
+    found = Counter[int]()
+    for path in sorted(parts.archive_folder("x").parent.glob("*/manifest.json")) if sealing.may_be_sealed() else ():
+        manifest = json.loads(path.read_text("utf-8"))
+        if "encrypted" not in manifest:
+            for said in manifest["tables"].values():
+                found.update(generations.copy_by_generation(f"{path.parent.name}/{said['file']}", path.parent / said["file"]))
+    return dict(found)
 
 
 # ---- the tables: what only their writer may do ---------------------------------------------------------------------

@@ -73,7 +73,7 @@ def _hours(pinned: Snapshot, question: Question, names: list[str], where: str, p
         pieces = tuple(Piece(path, inside) for path, inside in pinned.pruned(since=since, until=until))
         rows = scope.query().arrow(sql, params, bounds=Bounds((), since, until, pieces=pieces))
         if rows.num_rows:
-            yield _at_rest(rows)
+            yield at_rest(rows)
 
 
 def _stretches(pinned: Snapshot, question: Question) -> Iterator[tuple[datetime, datetime]]:
@@ -88,7 +88,7 @@ def _stretches(pinned: Snapshot, question: Question) -> Iterator[tuple[datetime,
         since = until
 
 
-def _at_rest(rows: pa.Table) -> pa.Table:
+def at_rest(rows: pa.Table) -> pa.Table:
     """The rows as they may lie on a disk: content of a level that is stored sealed, sealed column by column as in the event tables."""
     if not sealing.may_be_sealed():
         return rows

@@ -1,7 +1,7 @@
 """Parts of the lake: what each source holds where, fingerprints of it, and whether files are really gone.
 
 In: a part, or the viewer. Out: figures; a fingerprint is a SHA-256 over identifiers and digests of the raw logs, hour by hour in
-the order of identifiers, so that the same events have the same one wherever they lie.
+the order of identifiers, so that the same events have the same one wherever they lie, under whatever key.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lianfang.kernel.errors import Missing
 from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import models
-from lianfang.rooms.lake.queries import scope, shielding
+from lianfang.rooms.lake.queries import scope, sealing, shielding
 from lianfang.rooms.lake.queries.leaving import left
 from lianfang.rooms.lake.queries.protection import approving
 from lianfang.rooms.lake.queries.retention import retention
@@ -76,6 +76,17 @@ def hours(part: Part, table: str) -> Iterator[pa.Table]:
             yield rows
 
 
+def opened(rows: pa.Table, *, strict: bool = False) -> pa.Table:
+    """Rows of a part with their content as it was, whatever key it lies under; errors as of ``sealing.rows_opened``."""
+    return sealing.rows_opened(rows, scope.SEALABLE, strict=strict)
+
+
+def highest_level(part: Part) -> int:
+    """The highest level of a part's events, 0 when it has none; from roll-ups. An event without a level counts as the highest."""
+    counted = f"SELECT max(coalesce(level, {int(DataLevel.L4)})) AS level FROM stored WHERE source = '{part.source.replace(chr(39), chr(39) * 2)}'"  # noqa: S608
+    return max((row["level"] or 0 for table in part.tables for row in scope.query().counted(HOURS, counted, bounds=Bounds((table,), part.since, part.until))), default=0)
+
+
 def seen_hours(part: Part, table: str, *, viewer: Viewer, to: To = To.EXPORT) -> Iterator[pa.Table]:
     """A part as a viewer may take it, hour by hour in the order of time: rows of their scope, content above their clearance empty, what the rules of desensitising leave of it, and no row of a level that leaves only with approval."""
     viewer.must("lake.event.export")
@@ -106,7 +117,7 @@ def fingerprints(part: Part) -> dict[str, tuple[int, str]]:
     found: dict[str, Fingerprint] = defaultdict(Fingerprint)
     for table in part.tables:
         for rows in hours(part, table):
-            found[table].add(rows)
+            found[table].add(opened(rows))
     return {table: (one.rows, one.text()) for table, one in found.items()}
 
 

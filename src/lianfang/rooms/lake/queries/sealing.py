@@ -11,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
+import pyarrow as pa
+from django.utils.translation import gettext
+
 from lianfang.commons.people import queries as people
 from lianfang.engines.columns.query import Opener
 from lianfang.engines.envelope import STEADY, Steady, steady_generation
 from lianfang.engines.policy.masks import HIDDEN
-from lianfang.kernel.errors import Fault, Invalid
+from lianfang.kernel.errors import Conflict, Fault, Invalid
 from lianfang.rooms.lake import models
 
 LOOK = 2.0
@@ -84,3 +87,31 @@ def columns_sealed(columns: Mapping[str, Sequence[Any]], rows: Sequence[int], na
             values[at] = seal(value) if isinstance(value, str) and value else [seal(one) for one in value] if isinstance(value, list | tuple) else value
         done[name] = values
     return done
+
+
+def rows_opened(rows: pa.Table, columns: frozenset[str], *, strict: bool = False) -> pa.Table:
+    """Rows of the event tables with what lies sealed opened; what this node cannot open stays as it lies, or, ``strict``, raises ``Conflict``."""
+    if not may_be_sealed():
+        return rows
+    for name in columns & set(rows.column_names):
+        values = rows[name].to_pylist()
+        if any(steady_generation(one) for value in values if value for one in (value if isinstance(value, list) else [value])):
+            rows = rows.set_column(rows.column_names.index(name), rows.schema.field(name), pa.array(_all_opened(name, values, strict=strict), rows.schema.field(name).type))
+    return rows
+
+
+def _all_opened(name: str, values: Sequence[Any], *, strict: bool) -> list[Any]:
+    ring, memo = people.keyring(), dict[str, str]()
+
+    def one(value: str) -> str:
+        number = steady_generation(value)
+        if strict and number and number not in ring.keys:
+            raise Conflict("Some of this cannot be opened", why=gettext("It lies sealed under generation %d of the sealing key, which is not here.") % number, todo="Restore the folder keys/ from a backup.")
+        if value not in memo:
+            try:
+                memo[value] = ring.steady(purpose(name), number).open(value) if number in ring.keys else value
+            except Invalid:
+                memo[value] = value  # a text that only looks sealed
+        return memo[value]
+
+    return [[one(each) for each in value] if isinstance(value, list) else one(value) if value else value for value in values]

@@ -38,6 +38,11 @@ def tables_of(row: models.Disposal) -> str:
     return listed(FAMILIES.get(table, table) for table in row.tables)
 
 
+def encrypted(row: models.Disposal) -> str:
+    """Whether the files of a finished archive are encrypted; nothing for other deeds."""
+    return "" if row.deed != Deed.ARCHIVE or row.state != Progress.DONE else gettext("yes") if row.result.get("encrypted") else gettext("no: it holds nothing of level 3 or 4")
+
+
 DEEDS = sheets.register(
     Sheet(
         model=models.Disposal,
@@ -47,7 +52,7 @@ DEEDS = sheets.register(
             Column("deed"), "source", Column("tables", value=tables_of, cell="text", sort=False, plain=lambda row: row.tables), Column("since", _("From the day"), cell="day"), Column("until", _("Until before the day"), cell="day"), Column("state", cell="badge", tones=TONES), "rows",
             "asked_by", "asked", "decided_by", Column("decided", shown=False), Column("done", pgettext_lazy("deed", "Done"), shown=False), Column("reason", shown=False), Column("trouble", shown=False),
         ),
-        facts=("deed", Column("state", cell="badge", tones=TONES), "source", Column("tables", value=tables_of, cell="text"), Column("since", _("From the day"), cell="day"), Column("until", _("Until before the day"), cell="day"), "reason", "asked_by", "asked", "decided_by", "decided", Column("done", pgettext_lazy("deed", "Done")), "rows", "trouble"),
+        facts=("deed", Column("state", cell="badge", tones=TONES), "source", Column("tables", value=tables_of, cell="text"), Column("since", _("From the day"), cell="day"), Column("until", _("Until before the day"), cell="day"), "reason", "asked_by", "asked", "decided_by", "decided", Column("done", pgettext_lazy("deed", "Done")), "rows", Column("encrypted", _("Files encrypted"), value=encrypted, cell="text", sort=False), "trouble"),
         filters=("deed", "state", "asked"),
         search=("source", "reason"),
         order="-asked",
@@ -151,7 +156,7 @@ def certificate(request: HttpRequest, pk: Any) -> HttpResponse:
         raise Missing("There is no certificate yet", why="It is written when the deed is done.", todo="Look again later.")
     there, files, checked = queries.absent(row) if row.deed == Deed.DESTROY else (0, [], clock.now())
     tables = [{"label": FAMILIES.get(name, name), "name": name, **said} for name, said in row.result.get("tables", {}).items()]
-    context = {"row": row, "tables": tables, "there": there, "files": files, "checked": checked, "all_files": len(row.result.get("files", ())), "owner": people.name_of(row.organisation), "destroy": row.deed == Deed.DESTROY}
+    context = {"row": row, "tables": tables, "there": there, "files": files, "checked": checked, "all_files": len(row.result.get("files", ())), "owner": people.name_of(row.organisation), "destroy": row.deed == Deed.DESTROY, "encrypted": bool(row.result.get("encrypted"))}
     crumbs = [(DEEDS.title, reverse("standards:disposal_list")), (str(row), reverse("standards:disposal", kwargs={"pk": row.pk}))]
     return show(request, "standards/certificate.html", context, crumbs=crumbs)
 
