@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -342,6 +342,14 @@ def keys_here(rows: Mapping[int, models.Generation]) -> dict[int, str]:
 def generation_of(key: str, known: Mapping[str, int]) -> int:
     """The generation of a sealed thing's key (``""``: from before there were generations). A strange key counts as the first where nothing is known of that one, else as 0."""
     return known.get(key) or (1 if not key or 1 not in known.values() else 0)
+
+
+def by_generation(found: Iterable[tuple[str, int]]) -> dict[int, int]:
+    """Counts by key → counts by generation."""
+    known, sums = generation_numbers(), defaultdict[int, int](int)
+    for key, n in found:
+        sums[generation_of(key, known)] += n
+    return dict(sums)
 
 
 def given_up(key: str) -> bool:

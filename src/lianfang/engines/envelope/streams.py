@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import io
 import os
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -47,7 +47,7 @@ class SealedWriter(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data) -> int:  # type: ignore[no-untyped-def, override]  (whatever has bytes)
+    def write(self, data: Any) -> int:
         """All of it; what does not fill a piece yet waits."""
         with memoryview(data).cast("B") as view:
             self._held += view
@@ -106,7 +106,7 @@ class SealedReader(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
-    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def, override]  (whatever takes bytes)
+    def readinto(self, buffer: Any) -> int:
         with memoryview(buffer).cast("B") as view:
             if self._at >= self._size or not len(view):
                 return 0

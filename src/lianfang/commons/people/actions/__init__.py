@@ -7,6 +7,7 @@ from lianfang.commons.people.actions.logins import begin_session, count_failure,
 from lianfang.commons.people.actions.organisations import change_organisation, create_organisation, move_organisation, remove_organisation, rewrite
 from lianfang.commons.people.actions.reaching import choose_reach, reach, send_notice
 from lianfang.commons.people.actions.sealing import forget_key, keyring, reseal, retire_key, rotate_key, seal, start_resealing
+from lianfang.commons.people.actions.texts import sealed_texts
 from lianfang.commons.people.actions.users import activate, change_profile, change_user, create_user, deactivate, reset_password
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "rewrite",
     "rotate_key",
     "seal",
+    "sealed_texts",
     "send_notice",
     "set_password",
     "start_resealing",

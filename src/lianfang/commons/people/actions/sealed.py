@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.people import declare, models, queries
 from lianfang.commons.people.actions.reaching import PURPOSE
+from lianfang.commons.people.actions.texts import sealed_texts
 from lianfang.engines.envelope import mark_of
 
 
@@ -18,12 +19,12 @@ def kinds() -> list[declare.Kind]:
     """For ``declare.sealed``."""
     return [
         declare.Kind("people.second_factor", _("second factors"), _("Their owners log in by password alone, and set them up anew."), _count, _reseal, _forget),
-        declare.texts("people.webhook", _("addresses of webhooks"), _("Notices no longer go there, until somebody types them again."), models.Reach.objects.all, "webhook", purpose=PURPOSE, forget=lambda rows: rows.update(webhook="", place="")),
+        sealed_texts("people.webhook", _("addresses of webhooks"), _("Notices no longer go there, until somebody types them again."), models.Reach.objects.all, "webhook", purpose=PURPOSE, forget=lambda rows: rows.update(webhook="", place="")),
     ]
 
 
 def _count() -> declare.Counts:
-    return declare.together((key, 1) for row in Authenticator.objects.all() for key in _keys(row))
+    return queries.by_generation((key, 1) for row in Authenticator.objects.all() for key in _keys(row))
 
 
 def _keys(row: Authenticator) -> set[str]:

@@ -19,6 +19,7 @@ from django.db.models import BinaryField
 from django.db.models.functions import Substr
 from django.utils.translation import gettext_lazy as _
 
+from lianfang.commons.people import actions as people_actions
 from lianfang.commons.people import declare
 from lianfang.commons.people import queries as people
 from lianfang.engines.columns.store import EventStore
@@ -38,9 +39,9 @@ def kinds() -> list[declare.Kind]:
     """For ``declare.sealed``."""
     typed = _("They have to be typed again; until then these sources are not asked.")
     return [
-        declare.texts("lake.source_secret", _("secrets of log sources"), typed, models.Source.objects.all, "sealed", purpose=secrets.PURPOSE, forget=lambda rows: rows.update(sealed="")),
-        declare.texts("lake.destination_secret", _("secrets of destinations"), _("They have to be typed again; until then nothing is reported there."), models.Destination.objects.all, "sealed", purpose=secrets.REPORTING, forget=lambda rows: rows.update(sealed="")),
-        declare.texts("lake.pseudonym", _("values behind pseudonyms"), _("These pseudonyms can never be led back."), models.Pseudonym.objects.all, "sealed", purpose=shielding.LED_BACK, forget=lambda rows: rows.delete()[0]),
+        people_actions.sealed_texts("lake.source_secret", _("secrets of log sources"), typed, models.Source.objects.all, "sealed", purpose=secrets.PURPOSE, forget=lambda rows: rows.update(sealed="")),
+        people_actions.sealed_texts("lake.destination_secret", _("secrets of destinations"), _("They have to be typed again; until then nothing is reported there."), models.Destination.objects.all, "sealed", purpose=secrets.REPORTING, forget=lambda rows: rows.update(sealed="")),
+        people_actions.sealed_texts("lake.pseudonym", _("values behind pseudonyms"), _("These pseudonyms can never be led back."), models.Pseudonym.objects.all, "sealed", purpose=shielding.LED_BACK, forget=lambda rows: rows.delete()[0]),
         declare.Kind("lake.report_part", _("pieces of reports on their way"), _("These reports end; send them anew."), _parts, _reseal_parts, _forget_parts),
         declare.Kind("lake.spooled", _("batches waiting in the spool"), _("These logs are lost: they were received, and never stored."), _spooled, lambda _progress: None, _forget_spooled, drains=True),
         declare.Kind("lake.event", _("events with sealed content"), _("Their content stays hidden for good; that they happened, when and where, stays."), generations.events_by_generation, _leave_to_writer, lambda _generation: 0),
@@ -58,7 +59,7 @@ def _waiting() -> Any:
 
 
 def _parts() -> declare.Counts:
-    return declare.together((mark_of(bytes(head)).key, 1) for head in _waiting().values_list("head", flat=True))
+    return people.by_generation((mark_of(bytes(head)).key, 1) for head in _waiting().values_list("head", flat=True))
 
 
 def _reseal_parts(progress: declare.Progress) -> None:
@@ -82,7 +83,7 @@ def _forget_parts(generation: int) -> int:
 
 
 def _spooled() -> declare.Counts:
-    return declare.together((mark_of(head).key, 1) for head in spool.sealed_heads(receiving.root(), HEAD))
+    return people.by_generation((mark_of(head).key, 1) for head in spool.sealed_heads(receiving.root(), HEAD))
 
 
 def _forget_spooled(generation: int) -> int:
@@ -94,7 +95,7 @@ def _forget_spooled(generation: int) -> int:
 
 
 def _archives() -> declare.Counts:
-    return declare.together((mark_of(path.read_text("ascii")).key, 1) for path in _archive_keys())
+    return people.by_generation((mark_of(path.read_text("ascii")).key, 1) for path in _archive_keys())
 
 
 def _archive_keys() -> list[Path]:
