@@ -141,7 +141,7 @@ def fill(root: Path) -> None:
     """Append everything as the writer does; join small files on the way as it does."""
     from lianfang.engines.columns.shape import table
     from lianfang.engines.columns.store import LARGE, EventStore
-    from lianfang.rooms.lake.actions.keeping import MANY, roll_up
+    from lianfang.rooms.lake.actions.keeping import MANY
 
     store, world, started = EventStore(root), World(), time.perf_counter()
     for number, made in enumerate(batches(world, EVENTS)):
@@ -153,7 +153,8 @@ def fill(root: Path) -> None:
     for name in store.tables():
         store.compact(name)
         store.compact(name, target=LARGE)
-        roll_up(store, name)
+    store.count_up(store.tables())
+    for name in store.tables():
         store.vacuum(name, hours=0)
     stats = [store.stats(name) for name in store.tables()]
     print(f"   {sum(each.rows for each in stats):,} events in {sum(each.files for each in stats)} files, {sum(each.bytes for each in stats) / EVENTS:.0f} bytes each; appended in {appended - started:.0f} s, tidied in {time.perf_counter() - appended:.0f} s")

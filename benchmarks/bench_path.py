@@ -62,7 +62,8 @@ sys.exit(main())
 class Node:
     """A node of its own, and a key to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, ingest: int = 1) -> None:
+        self.ingest = [f"ingest-{number}" for number in range(1, ingest + 1)] if ingest > 1 else ["ingest"]
         self.home = tempfile.mkdtemp(prefix="lianfang-bench-")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -83,8 +84,9 @@ class Node:
         self.headers = {"Authorization": f"Lianfang {key['id']}:{key['secret']}"}
 
     def start(self) -> None:
-        for name, arguments in (("web", ["--port", str(self.port)]), ("ingest", []), ("worker", [])):
-            self.parts[name] = subprocess.Popen([sys.executable, "-c", PRODUCT, name, *arguments], env=self.env, stdout=subprocess.DEVNULL)
+        shares = [(name, ["ingest", "--part", f"{number}/{len(self.ingest)}"]) for number, name in enumerate(self.ingest, 1)]
+        for name, arguments in (("web", ["web", "--port", str(self.port)]), *shares, ("worker", ["worker"])):
+            self.parts[name] = subprocess.Popen([sys.executable, "-c", PRODUCT, *arguments], env=self.env, stdout=subprocess.DEVNULL)
         self.wait(lambda: self.get("/healthz")["status"] == "ok", 120)
         self.post("/api/lake/ingest/bench", MARK.format(n="warm", rest="{}").encode())
         self.wait(lambda: self.count() == 1, 300)  # rules are loaded

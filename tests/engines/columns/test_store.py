@@ -21,7 +21,7 @@ from deltalake.table import TableOptimizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lianfang.engines.columns import joining
+from lianfang.engines.columns import apart, joining
 from lianfang.engines.columns.query import Bounds, Query
 from lianfang.engines.columns.shape import EVENTS, days, table
 from lianfang.engines.columns.store import EventStore, equal
@@ -186,7 +186,7 @@ def test_joining_that_fails_says_so_and_loses_nothing(store, monkeypatch, tmp_pa
     for step in range(4):
         store.append("iam", events(step, 1), transactions={})
     (tmp_path / "child.py").write_text(program)
-    monkeypatch.setattr(joining, "CHILD", tmp_path / "child.py")
+    monkeypatch.setattr(apart, "command", lambda _module: [sys.executable, str(tmp_path / "child.py")])
     with pytest.raises(Conflict, match=r"not joined") as refusal:
         store.compact("iam")
     assert why in str(refusal.value.why)

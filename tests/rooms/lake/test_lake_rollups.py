@@ -14,9 +14,8 @@ from lianfang.kernel import clock
 from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.lake import queries
-from lianfang.rooms.lake.actions import keeping
 from lianfang.rooms.lake.queries import searching
-from lianfang.rooms.lake.types import Filter, Question
+from lianfang.rooms.lake.types import EVENT_TABLES, Filter, Question
 
 DAWN = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -31,8 +30,8 @@ def shelf(tmp_path_factory):
     for week in range(4):
         for part, name in enumerate(("iam", "network_activity")):
             store.append(name, _week(week, part), transactions={"w000": week})
-            if week == 2:
-                keeping.roll_up(store, name)
+        if week == 2:
+            store.count_up(EVENT_TABLES)
     return home
 
 

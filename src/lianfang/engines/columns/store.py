@@ -8,15 +8,12 @@ crash knows what is already there.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -29,7 +26,7 @@ import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from lianfang.engines.columns import joining
+from lianfang.engines.columns import apart, joining
 from lianfang.engines.columns.bucket import Bucket, Copies
 from lianfang.kernel.errors import Conflict, Invalid, Missing
 
@@ -77,6 +74,7 @@ class EventStore:
 
     def __init__(self, root: Path, *, history: int = 1, bucket: Bucket | None = None, copies: int = COPIES):
         self.root, self.history, self.bucket = Path(root).absolute(), history, bucket
+        self._limit = copies
         self._copies = Copies(bucket, self.root, limit=copies) if bucket else None
         self._open: dict[str, _Open] = {}
         self._lock = threading.Lock()
@@ -109,15 +107,18 @@ class EventStore:
         opened = self._existing(name)
         if opened is None:
             return 0
-        asked = json.dumps({"address": self.address(name), "options": self._options, "target": target, "group": joining.ROW_GROUP})
-        with subprocess.Popen([sys.executable, "-I", str(joining.CHILD)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
-            assert child.stdin and child.stdout  # noqa: S101  (they were opened with pipes)
-            print(asked, file=child.stdin, flush=True)
-            answer = json.loads(child.stdout.readline() or '{"fault": "its process was ended"}')
+        answer = apart.ask(joining.NAME, {"address": self.address(name), "options": self._options, "target": target, "group": joining.ROW_GROUP})
         if "fault" in answer:
             raise Conflict(f"The files of {name} were not joined", why=answer["fault"], todo="They are joined with the next ones.", retry=True)
         opened.refresh()
         return int(answer["removed"])
+
+    def count_up(self, names: Sequence[str]) -> int:
+        """Count the files of tables that were not counted yet, and give large ones their sieves; returns how many were counted. Only the writer calls this."""
+        answer = apart.ask("lianfang.engines.columns.counting", {"root": str(self.root), "bucket": asdict(self.bucket) if self.bucket else None, "copies": self._limit, "names": list(names)})
+        if "fault" in answer:
+            raise Conflict("Files were not counted", why=answer["fault"], todo="They are counted with the next ones.", retry=True)
+        return int(answer["counted"])
 
     def vacuum(self, name: str, *, hours: int | None = None) -> int:
         """Remove files that no version of the last ``hours`` (the store's history) needs, also those that a crash left behind; readers finish in peace."""

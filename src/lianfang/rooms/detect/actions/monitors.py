@@ -14,7 +14,6 @@ from django.utils.translation import gettext as _
 
 from lianfang.commons.frame.scoped import whose
 from lianfang.commons.ledger import actions as ledger
-from lianfang.engines.rules import compiler
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Invalid
 from lianfang.kernel.viewer import SYSTEM, Viewer
@@ -126,7 +125,7 @@ def _must_fit(row: models.Monitor, actor: Viewer) -> None:
         setattr(row, name, value)
     if row.calendar is not None:
         row.calendar.hours()
-    problems = compiler.compile_rules(wording.texts(row)).problems
+    problems = loading.compile_texts(wording.texts(row)).problems
     if problems:
         raise Invalid(_("These words cannot be looked for"), why=problems[0].reason, todo=_("Write them otherwise."), details={"keywords": [problems[0].reason]})
 

@@ -35,15 +35,20 @@ def pack_file(digest: str) -> Path:
     return folder() / f"pack-{digest[:32]}.rules"
 
 
+def compile_texts(texts: Iterable[RuleText]) -> Compiled:
+    """Rules compiled here and now, with their problems."""
+    from lianfang.engines.rules import compiler  # brings pySigma, which whoever loads compiled rules need not have in memory
+
+    return compiler.compile_rules(texts)
+
+
 def compile_pack(digest: str, texts: Iterable[RuleText]) -> Compiled:
     """The compiled rules of a pack, from the cache where it fits."""
     path = pack_file(digest)
     try:
         return Compiled.load(path)
     except (FileNotFoundError, Invalid):
-        from lianfang.engines.rules import compiler  # brings pySigma, which whoever loads compiled rules need not have in memory
-
-        compiled = compiler.compile_rules(texts)
+        compiled = compile_texts(texts)
         compiled.save(path)
         return compiled
 
@@ -118,7 +123,5 @@ def fields_of(compiled: Compiled) -> dict[str, list[str]]:
 
 def one(rule: models.Rule) -> Compiled:
     """One rule alone, compiled from its text; for explaining."""
-    from lianfang.engines.rules import compiler
-
-    compiled = compiler.compile_rules([RuleText(rule.path, rule.text)])
+    compiled = compile_texts([RuleText(rule.path, rule.text)])
     return replace(compiled.only({rule.uid}), problems=compiled.problems)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from lianfang.engines.rules import compiler, occasions
+from lianfang.engines.rules import occasions
 from lianfang.engines.rules.examiner import Examiner
 from lianfang.engines.rules.occasions import Mark, State, Turn
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid, Missing
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import models
-from lianfang.rooms.detect.queries import wording
+from lianfang.rooms.detect.queries import loading, wording
 from lianfang.rooms.detect.types import OWN_LOGS, OWN_PACK
 from lianfang.rooms.lake import queries as lake
 from lianfang.rooms.lake.types import TemplateLine
@@ -79,7 +79,7 @@ def tried(row: models.Monitor, *, viewer: Viewer, span: timedelta = SPAN) -> Tri
     viewer.must("lake.event.view")
     lake.belongs(row.source, viewer=viewer)
     texts = wording.texts(row)
-    compiled = compiler.compile_rules(texts)
+    compiled = loading.compile_texts(texts)
     if not texts or compiled.problems:
         raise Invalid("There is nothing to try", why=compiled.problems[0].reason if compiled.problems else "No words are given.", todo="Write words, one on each line.")
     now = clock.now()

@@ -44,8 +44,8 @@ PACE = 0.4
 """Seconds between two commits while little comes in: a commit costs the same for one event as for ten thousand."""
 FLUSH_BYTES = spool.SEGMENT_BYTES
 """A full segment is a commit of its own; smaller ones are stored together."""
-IN_MEMORY = 2
-"""Commits in memory at once: one that is prepared and one that is stored."""
+IN_MEMORY = 3
+"""Full segments in memory at once: one that is prepared; the others wait, or are stored in one commit, since a commit costs as much as a thousand events."""
 MEMO_BYTES = 32 << 20
 MOST_PARTS = 64
 LOOK = 0.05
@@ -315,11 +315,17 @@ class Line:
             return []
 
     def _keep_all(self, waiting: queue.Queue[tuple[int, list[Prepared]] | None]) -> None:
-        while (item := waiting.get()) is not None:
-            if item[0] == self._round:
-                self._keep_safely(item[1])
-            del item
-            self._room.release()
+        """All that waits goes into one commit: the slower storing is, the more it does at once."""
+        more = True
+        while more:
+            items = [waiting.get(), *(waiting.get() for _ in range(waiting.qsize()))]
+            more = items[-1] is not None
+            prepared = [one for item in items if item and item[0] == self._round for one in item[1]]
+            if prepared:
+                self._keep_safely(prepared)
+            count = len(items)
+            del items, prepared
+            self._room.release(count)
         connections.close_all()
 
     def _keep_safely(self, prepared: list[Prepared]) -> None:

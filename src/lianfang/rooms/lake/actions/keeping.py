@@ -18,8 +18,6 @@ from django.db import close_old_connections, connections, transaction
 
 from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.ledger import actions as ledger
-from lianfang.engines.columns.query import Query
-from lianfang.engines.columns.rollups import ROLLUPS
 from lianfang.engines.columns.store import LARGE, EventStore, equal
 from lianfang.kernel import clock
 from lianfang.kernel.ref import Ref
@@ -39,7 +37,6 @@ TOO_MANY, WAITING = 400, 12 << 20
 PATIENCE = 900.0
 """Seconds that the hourly work waits for a flood to end."""
 BEAT = 2.0
-ROLL_UP_MEMORY = "192MB"
 HOUR = 3600.0
 
 
@@ -91,7 +88,8 @@ def tidy(store: EventStore) -> None:
     """Once an hour: whole files, their sums, files that nobody needs any more; once a day what is kept no longer."""
     for name in TABLES:
         store.compact(name, target=LARGE)
-        roll_up(store, name)
+    store.count_up(EVENT_TABLES)  # rejects are few and do without
+    for name in TABLES:
         store.vacuum(name)
     generations.events_by_generation()  # counts what is new, so that the page of keys need not
     policy = retention()
@@ -114,15 +112,6 @@ def _forget(store: EventStore, name: str, days: int, levels: tuple[int, ...]) ->
 
 
 _forgotten: dict[tuple[Path, str, tuple[int, ...]], date] = {}
-
-
-def roll_up(store: EventStore, name: str) -> None:
-    """Count what was not counted yet, by hours and by the days of entities, and note what large files do not hold; rejects are few and do without."""
-    if name in EVENT_TABLES:
-        query = Query(store, memory=ROLL_UP_MEMORY, threads=1)
-        for rollup in ROLLUPS:
-            query.roll_up(rollup, name)
-        query.sift(name)
 
 
 def do_chores(store: EventStore) -> int:
