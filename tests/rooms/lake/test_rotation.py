@@ -1,8 +1,11 @@
 """The node's sealing key is turned while logs come in: everything can be read before, during and after; the old key is retired when nothing hangs on it."""
 
 import json
+import subprocess
+import sys
 from datetime import timedelta
 
+import pyarrow as pa
 import pytest
 from django.test import Client
 from tests.rooms.kept import everything
@@ -13,12 +16,15 @@ from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.ledger.models import Record
 from lianfang.commons.people import actions as people_actions
 from lianfang.commons.people import queries as people
+from lianfang.engines.columns.query import Bounds, Query
+from lianfang.engines.columns.shape import REJECTS, table
 from lianfang.engines.columns.store import EventStore
 from lianfang.kernel import clock
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.lake import actions, models
 from lianfang.rooms.lake.actions import keeping, receiving
 from lianfang.rooms.lake.queries import places, scope
+from lianfang.rooms.lake.types import EVENT_TABLES, REJECT_TABLE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -109,9 +115,6 @@ def test_events_in_files_of_several_shapes_and_days_keep_every_row(sealing, put,
 
 
 def _all():
-    from lianfang.engines.columns.query import Bounds
-    from lianfang.rooms.lake.types import EVENT_TABLES
-
     return Bounds(EVENT_TABLES)
 
 
@@ -172,3 +175,39 @@ def test_what_hangs_on_a_lost_key_is_given_up_and_the_line_moves_on(sealing, put
     assert commands(sealing) == [f"{SECRET} 3"]
     detail = json.loads(Record.objects.get(verb="people.sealing_forgotten").detail)
     assert detail["hung_on_it"] == ["lake.source_secret=1", "lake.spooled=1", "lake.event=1"]
+
+
+def test_a_log_that_looks_sealed_neither_fakes_a_lost_key_nor_holds_an_old_one(sealing, put, node_admin, home):
+    put(secret(1), sysmon(2, CommandLine="steady1.AAAA hunter"), sysmon(3, CommandLine="steady99.AAAA hunter"), b"\xc1lf1sealed1.0123abcd no log", b"\xc1lf1" + b"x" * 60)
+    assert {one.number: str(one.state) for one in people.key_generations()} == {1: "newest"}
+    assert node_admin.post("/people/sealing/", {"do": "rotate"}).status_code == 302
+    jobs.work(once=True)
+    keeping.do_chores(places.store())
+    assert hang()[1] == {}, "what only looked sealed is a text like any other, sealed under the newest"
+    assert later(node_admin, "/people/sealing/", {"do": "retire", "generation": "1"}).status_code == 302
+    rejected = [row["raw"] for row in scope.query(REJECTS).rows("SELECT raw FROM stored", bounds=Bounds((REJECT_TABLE,)))]
+    assert b"x" * 60 in {receiving.shown(raw).removeprefix(b"\xc1lf1") for raw in rejected if people.keyring().generation(raw[4:]) == 2}
+    assert "steady1.AAAA hunter" in commands(sealing)
+
+
+def test_a_writer_that_is_killed_leaves_the_day_as_it_was(tmp_path):
+    """A real process and a real kill -9, while a day is written anew."""
+    store = EventStore(tmp_path / "lake")
+    now = clock.now()
+    store.append("iam", table({"event_id": [f"{n:04d}" for n in range(2000)], "time": [now] * 2000, "host": ["old"] * 2000}), transactions={"w0": 1})
+    day = f"{now:%Y-%m-%d}"
+    code = f"""
+import os, signal
+from lianfang.engines.columns.query import Bounds, Query
+from lianfang.engines.columns.shape import REJECTS, table
+from lianfang.engines.columns.store import EventStore
+def change(rows):
+    os.kill(os.getpid(), signal.SIGKILL)
+EventStore({str(tmp_path / "lake")!r}).rewrite("iam", {day!r}, change)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == -9
+    count = "SELECT host, count(*) AS n FROM stored GROUP BY 1"
+    assert Query(EventStore(tmp_path / "lake")).rows(count, bounds=Bounds(("iam",))) == [{"host": "old", "n": 2000}]
+    EventStore(tmp_path / "lake").rewrite("iam", day, lambda rows: rows.set_column(rows.column_names.index("host"), "host", pa.array(["new"] * rows.num_rows)))
+    assert Query(EventStore(tmp_path / "lake")).rows(count, bounds=Bounds(("iam",))) == [{"host": "new", "n": 2000}]

@@ -62,9 +62,9 @@ class Steady:
         """With the key of a purpose out of the one secret of 32 bytes, which is that of a generation."""
         return cls(derived(secret, f"{purpose} (steady, authentication)") + derived(secret, f"{purpose} (steady, encryption)"), generation)
 
-    def seal(self, text: str) -> str:
-        """The sealed text; texts that are sealed stay as they are."""
-        if steady_generation(text):
+    def seal(self, text: str, *, anyway: bool = False) -> str:
+        """The sealed text; texts that are sealed, or look so, stay as they are unless ``anyway``."""
+        if steady_generation(text) and not anyway:
             return text
         return f"{STEADY}{self.generation}." + urlsafe_b64encode(AESSIV(self.secret).encrypt(text.encode("utf-8", "surrogatepass") + b"\0", None)).decode()
 

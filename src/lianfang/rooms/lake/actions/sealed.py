@@ -24,7 +24,7 @@ from lianfang.commons.people import declare
 from lianfang.commons.people import queries as people
 from lianfang.engines.columns.store import EventStore
 from lianfang.engines.envelope import Keyring, mark_of, steady_generation
-from lianfang.kernel.errors import Invalid
+from lianfang.kernel.errors import Conflict, Invalid
 from lianfang.rooms.lake import models
 from lianfang.rooms.lake.actions import parting, receiving, reporting, secrets, spool
 from lianfang.rooms.lake.queries import generations, parts, scope, sealing, shielding
@@ -131,7 +131,9 @@ def _leave_to_writer(_progress: declare.Progress) -> None:
 
 def resealed(store: EventStore) -> bool:
     """Move days of the tables to the newest generation, for some seconds; whether none is left. May be ended anywhere: a day is one commit."""
-    begun, ring = monotonic(), people.keyring()
+    begun, ring, known = monotonic(), people.keyring(), people.generation_numbers()
+    if any(known.get(key.id) != number for number, key in ring.keys.items()):
+        raise Conflict("A sealing key is not the one that it was", why="What lies sealed under it could be taken for something else.", todo="Restore the folder keys/ from a backup.", retry=True)
     for table in (*EVENT_TABLES, REJECT_TABLE):
         change = _rejects_anew if table == REJECT_TABLE else _events_anew
         for day in generations.older_days(table):
@@ -174,13 +176,17 @@ class _Cells:
         try:
             return self.newest.seal(self.ring.steady(self.purpose, number).open(value))
         except Invalid:
-            return value  # a text that only looks sealed: it stays as it is, and hidden
+            return self.newest.seal(value, anyway=True)  # somebody wrote a log that only looks sealed: as a text it can be read, and holds no key
 
 
 def _rejects_anew(ring: Keyring, rows: pa.Table) -> pa.Table:
     def anew(raw: bytes | None) -> bytes | None:
         if not raw or not raw.startswith(shielding.MARK) or ring.generation(raw.removeprefix(shielding.MARK)) in (None, ring.newest):
             return raw
-        return shielding.MARK + ring.seal_bytes(ring.open_bytes(raw.removeprefix(shielding.MARK), purpose=shielding.REJECTED), purpose=shielding.REJECTED)
+        try:
+            content = ring.open_bytes(raw.removeprefix(shielding.MARK), purpose=shielding.REJECTED)
+        except Invalid:
+            content = raw  # bytes of a sender that only look sealed
+        return shielding.MARK + ring.seal_bytes(content, purpose=shielding.REJECTED)
 
     return rows.set_column(rows.column_names.index("raw"), rows.schema.field("raw"), pa.array([anew(raw) for raw in rows["raw"].to_pylist()], pa.binary()))

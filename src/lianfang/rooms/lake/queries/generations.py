@@ -48,7 +48,7 @@ def older_days(table: str) -> list[str]:
 
 def copy_by_generation(name: str, path: Path) -> Counts:
     """Rows of a copy that lie sealed; ``name`` tells it from all others."""
-    return _looked_up(f"copy/{name}", str(path), rejects=False) if sealing.may_be_sealed() else {}
+    return _numbers(_looked_up(f"copy/{name}", str(path), rejects=False), _had()) if sealing.may_be_sealed() else {}
 
 
 def _files(tables: tuple[str, ...]) -> list[tuple[str, list[str]]]:
@@ -63,19 +63,20 @@ def _known(table: str, paths: list[str]) -> Counts:
     gone = list(noted.keys() - names.keys())
     for at in range(0, len(gone), 500):
         models.SealedFile.objects.filter(name__in=gone[at : at + 500]).delete()
-    return _added(*(_numbers(noted[name]) if name in noted else _looked_up(name, path, rejects=table == REJECT_TABLE) for name, path in names.items()))
+    had = _had()
+    return _added(*(_numbers(noted[name] if name in noted else _looked_up(name, path, rejects=table == REJECT_TABLE), had) for name, path in names.items()))
 
 
 def _name(table: str, path: str) -> str:
     return f"{table}/{name_of(path)}"[:190]
 
 
-def _looked_up(name: str, path: str, *, rejects: bool) -> Counts:
+def _looked_up(name: str, path: str, *, rejects: bool) -> Mapping[str, int]:
     row = models.SealedFile.objects.filter(name=name).first()
     if row is None:
         places.store().bring([path])
         row, _ = models.SealedFile.objects.get_or_create(name=name, defaults={"counts": {str(number): n for number, n in (_rejects(path) if rejects else _rows(path)).items()}})
-    return _numbers(row.counts)
+    return dict(row.counts)
 
 
 def _rows(path: str) -> Counts:
@@ -96,8 +97,13 @@ def _rejects(path: str) -> Counts:
     return dict(found)
 
 
-def _numbers(counts: Mapping[str, int]) -> Counts:
-    return {int(number): n for number, n in counts.items()}
+def _had() -> frozenset[str]:
+    """Generations that the node had: whoever writes logs can write what looks like any other."""
+    return frozenset(("1", *map(str, people.generation_numbers().values())))
+
+
+def _numbers(counts: Mapping[str, int], had: frozenset[str]) -> Counts:
+    return {int(number): n for number, n in counts.items() if number in had}
 
 
 def _added(*counts: Counts) -> Counts:
