@@ -208,3 +208,25 @@ def test_the_inbox_of_an_open_page_is_asked_again_and_answers_only_when_it_chang
     waiting[0] = 4
     assert '<span class="count">4</span>' in as_("member").get("/frame/inbox/", headers={"If-None-Match": first["ETag"]}).content.decode()
     assert as_("").get("/frame/inbox/").status_code == 302
+
+
+def test_pages_of_a_group_are_one_entry_and_stand_as_tabs_above_each_other(as_, sheet):
+    for number, name in enumerate(("first", "second", "third")):
+        pages.page(f"{name}/", name=name, permission="stage.secret.view" if name == "third" else "", nav=Nav("trust", name.title(), order=number, group="life"), room="stage")(stage.components)
+    stage.addresses()
+    page = as_("member").get("/stage/second/").content.decode()
+    menu, head = page.split('class="rail"', 1)[1].split("</nav>", 1)[0], page.split("<main", 1)[1]
+    assert menu.count("/stage/first/") == 1, "one entry, which opens with the first page"
+    assert "/stage/second/" not in menu
+    assert '<a href="/stage/first/">First</a><a href="/stage/second/" aria-current="page">Second</a></nav>' in head
+    assert "third" not in head, "a page that may not be used is no tab"
+    with pytest.raises(Conflict):
+        pages.page("z/", name="z", room="stage", nav=Nav("trust", "?", group="cellar"))(stage.components)
+
+
+def test_a_group_of_which_one_page_is_left_bears_its_name(as_, sheet):
+    pages.page("only/", name="only", nav=Nav("trust", "Only this", group="life"), room="stage")(stage.components)
+    stage.addresses()
+    page = as_("member").get("/stage/only/").content.decode()
+    assert 'class="tabs"' not in page
+    assert "Only this" in page.split("<main", 1)[0]

@@ -71,10 +71,24 @@ class Shell:
         above = {page.url_name for page in self.trail}
         short = sum(len(pages) for section, pages in self._entries if section.key != "account") <= SHORT
         return [
-            {"section": section, "active": (active := any(page.url_name in above for page in pages)), "open": short or active, "entries": [{"page": page, "url": page.url(), "active": page.url_name in above} for page in pages]}
+            {"section": section, "active": (active := any(page.url_name in above for page in pages)), "open": short or active, "entries": [{"label": entry.label, "url": entry.url, "active": any(page.url_name in above for page in entry.pages)} for entry in registry.grouped(pages)]}
             for section, pages in self._entries
             if section.key != "account"
         ]
+
+    @cached_property
+    def _group(self) -> registry.Entry | None:
+        """The group that the page, or one above it, belongs to, as far as the viewer may use it; nothing where that is one page."""
+        above = {page.url_name for page in self.trail}
+        groups = (entry for section, pages in self._entries for entry in registry.grouped(pages))
+        return next((entry for entry in groups if len(entry.pages) > 1 and any(page.url_name in above for page in entry.pages)), None)
+
+    @cached_property
+    def tabs(self) -> list[dict[str, Any]]:
+        """The pages beside this one, itself among them; none on pages below one of them."""
+        pages, here = self._group.pages if self._group else (), self.page.url_name if self.page else ""
+        found = [{"label": page.nav.label if page.nav else "", "url": page.url(), "active": page.url_name == here} for page in pages]
+        return found if any(one["active"] for one in found) else []
 
     @cached_property
     def account(self) -> list[registry.Page]:
@@ -91,6 +105,7 @@ class Shell:
         said = getattr(self.request, "crumbs", ())
         top = next((page.nav for page in self.trail if page.nav), None)
         found: list[tuple[Any, str]] = [(registry.SECTIONS[top.section].label, "")] if top else []
+        found += [(self._group.label, "" if self.tabs else self._group.url)] if self._group else []
         found += list(said) if said else [(page.label, page.url()) for page in self.trail[:-1]]
         return [(label, url) for place, (label, url) in enumerate(found) if label and (place == 0 or str(label) != str(found[place - 1][0]))]
 

@@ -54,14 +54,39 @@ SECTIONS: dict[str, Section] = {
 """In the order of the navigation. ``account`` stands in the menu behind the user's name instead."""
 
 
+GROUPS: dict[str, Text] = {
+    "sources": _("Log sources"),
+    "grading": _("Classification and grading"),
+    "desensitising": _("Desensitising and sharing"),
+    "protection": _("Policies and protection"),
+    "use": _("Use of data"),
+    "quality": _("Standards and quality"),
+    "life": _("Life of data"),
+}
+"""Pages that belong together are one entry of the navigation and stand as tabs above each of them; their addresses stay their own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Nav:
-    """A place in the navigation: under which section, by which words, at which position, with which icon."""
+    """A place in the navigation: under which section, by which words, at which position, with which icon, and in which group, if any."""
 
     section: str
     label: Text
     order: int = 100
     icon: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the navigation: a page, or a group of pages that opens with its first one."""
+
+    label: Text
+    pages: tuple[Page, ...]
+
+    @property
+    def url(self) -> str:
+        return self.pages[0].url()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +196,8 @@ def page(path: str, *, name: str, permission: str = "", nav: Nav | None = None, 
     def declare(view: View) -> View:
         made = Page(room or room_of(view.__module__), path, name, view, permission, nav, public, title, parent)
         made = replace(made, view=_guarded(made))
+        if nav and nav.group and nav.group not in GROUPS:
+            raise Conflict(f"No group is called {nav.group}", why=f"{made.url_name} wants to stand there.", todo=f"Choose among {', '.join(GROUPS)}.")
         if nav and nav.section not in SECTIONS:
             raise Conflict(f"No section is called {nav.section}", why=f"{made.url_name} wants to stand there.", todo=f"Choose among {', '.join(SECTIONS)}.")
         if made.url_name in known.pages:
@@ -244,6 +271,15 @@ def entries(viewer: Viewer) -> list[tuple[Section, list[Page]]]:
     usable = sorted((p for p in known.pages.values() if p.nav and p.open_to(viewer) and not p.public), key=lambda p: p.nav.order if p.nav else 0)
     groups = [(section, [p for p in usable if p.nav and p.nav.section == key and p.url()]) for key, section in SECTIONS.items()]
     return [(section, found) for section, found in groups if found]
+
+
+def grouped(pages: Iterable[Page]) -> list[Entry]:
+    """Pages of one section as lines of the navigation, each group where its first page stands."""
+    found: dict[str, list[Page]] = {}
+    for page in pages:
+        assert page.nav is not None  # noqa: S101 - entries have a place
+        found.setdefault(page.nav.group or page.url_name, []).append(page)
+    return [Entry(GROUPS[key] if key in GROUPS and len(some) > 1 else some[0].nav.label if some[0].nav else "", tuple(some)) for key, some in found.items()]
 
 
 def bells(viewer: Viewer) -> list[Page]:

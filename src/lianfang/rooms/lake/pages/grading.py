@@ -117,7 +117,7 @@ GRADES = sheets.register(
         fields=("item", "level", "reason"),
         form=GradeForm,
         order="-level",
-        nav=Nav("governance", _("Data grading"), order=18, icon="shield-lock"),
+        nav=Nav("governance", _("Data grading"), order=18, icon="shield-lock", group="grading"),
         create=False,
         importable=False,
         remove=False,
@@ -144,7 +144,7 @@ def _told(about: str) -> str:
     return " + ".join(queries.class_name(part) for part in about.split(" + "))
 
 
-@page("grading-start/", name="grading_start", permission="lake.grade.run", nav=Nav("governance", _("Have data looked at"), order=19, icon="list-search"))
+@page("grading-start/", name="grading_start", permission="lake.grade.run", nav=Nav("governance", _("Have data looked at"), order=19, icon="list-search", group="grading"))
 def start(request: HttpRequest) -> HttpResponse:
     """The event tables, or a table file; a worker looks, and its progress can be watched."""
     viewer = request.viewer  # type: ignore[attr-defined]

@@ -96,7 +96,7 @@ MASKS = sheets.register(
         fields=MaskForm.Meta.fields,
         form=MaskForm,
         order="name",
-        nav=Nav("governance", _("Desensitising"), order=20, icon="eye-off"),
+        nav=Nav("governance", _("Desensitising"), order=20, icon="eye-off", group="desensitising"),
         create=actions.create_mask,
         change=actions.change_mask,
         remove=actions.remove_mask,
@@ -188,7 +188,7 @@ def try_line(request: HttpRequest) -> HttpResponse:
     return show(request, "lake/masking_try.html", context, status=422 if "fault" in context else 200)
 
 
-@page("pseudonyms/", name="pseudonyms", permission="lake.pseudonym.open", nav=Nav("governance", _("Lead a pseudonym back"), order=21, icon="user-check"))
+@page("pseudonyms/", name="pseudonyms", permission="lake.pseudonym.open", nav=Nav("governance", _("Lead a pseudonym back"), order=21, icon="user-check", group="desensitising"))
 def pseudonyms(request: HttpRequest) -> HttpResponse:
     """Who stood behind it: for the organisation whose log it was, with a reason that stands in the ledger."""
     context: dict[str, Any] = {"token": request.POST.get("token", request.GET.get("token", "")), "reason": request.POST.get("reason", "")}

@@ -40,7 +40,7 @@ SPANS = {"1": 1, "7": 7, "30": 30, "180": 180}
 # ---- measures by level -----------------------------------------------------------------------------------------
 
 
-@page("protection/", name="protection", permission="lake.measure.view", nav=Nav("governance", _("Protection by level"), order=22, icon="shield-lock"))
+@page("protection/", name="protection", permission="lake.measure.view", nav=Nav("governance", _("Protection by level"), order=22, icon="shield-lock", group="protection"))
 def protection(request: HttpRequest) -> HttpResponse:
     """What protects each level, seen and set."""
     viewer, fault = request.viewer, None  # type: ignore[attr-defined]
@@ -78,7 +78,7 @@ REQUESTS = sheets.register(
         filters=(Filter("state", _("State")), Filter("level", _("Level")), Filter("created")),
         search=("asked", "reason", "by"),
         order="-created",
-        nav=Nav("governance", _("Export requests"), order=23, icon="file-export"),
+        nav=Nav("governance", _("Export requests"), order=23, icon="file-export", group="protection"),
         found=False,
         template="lake/export_detail.html",
         empty=(_("Nothing was asked for"), _("Who exports data of a level that needs approval is led here."), "", ""),
@@ -165,7 +165,7 @@ def _highest(levels: dict[int, int]) -> int:
 # ---- during ----------------------------------------------------------------------------------------------------
 
 
-@page("reading/", name="reading", permission="lake.touch.audit", nav=Nav("governance", _("Reading now"), order=24, icon="eye"))
+@page("reading/", name="reading", permission="lake.touch.audit", nav=Nav("governance", _("Reading now"), order=24, icon="eye", group="use"))
 def reading(request: HttpRequest) -> HttpResponse:
     """Who touched how much of which level within the hour, beside the limits; who was stopped; releasing somebody."""
     viewer = request.viewer  # type: ignore[attr-defined]
@@ -201,7 +201,7 @@ TOUCHES = sheets.register(
         filters=(Filter("by", _("Person"), kind="text"), Filter("level", _("Level")), Filter("verb", _("What")), Filter("outcome", _("Outcome")), Filter("moment", _("When"))),
         search=("by", "asked"),
         order="-moment",
-        nav=Nav("governance", _("Who touched what"), order=25, icon="report-search"),
+        nav=Nav("governance", _("Who touched what"), order=25, icon="report-search", group="use"),
         rows=_touches,
         found=False,
         empty=(_("Nobody touched anything yet"), _("It fills as people search, ask and export."), "", ""),
@@ -209,7 +209,7 @@ TOUCHES = sheets.register(
 )
 
 
-@page("touch-report/", name="touch_report", permission="lake.touch.audit", title=_("Report of touches"), nav=Nav("governance", _("Report of touches"), order=26, icon="chart-bar"))
+@page("touch-report/", name="touch_report", permission="lake.touch.audit", title=_("Report of touches"), nav=Nav("governance", _("Report of touches"), order=26, icon="chart-bar", group="use"))
 def report(request: HttpRequest) -> HttpResponse:
     """By day and level, and by person; the list behind it can be filtered and taken away."""
     viewer = request.viewer  # type: ignore[attr-defined]

@@ -79,7 +79,7 @@ sheets.register(
         filters=(Filter("source", _("log source")), "state", "began", "resumed", Filter("stored", kind="number"), Filter("rejected", kind="number")),
         search=("source__name", "error"),
         order="-began",
-        nav=Nav("logs", _("Collection runs"), order=21, icon="history"),
+        nav=Nav("logs", _("Collection runs"), order=21, icon="history", group="sources"),
         found=False,
         poll=10,
         about=_("Each time the node read a database table, an HTTP address or a watched folder: from where to where, what came of it, and what went wrong. Kept for 90 days."),

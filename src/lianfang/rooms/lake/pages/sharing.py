@@ -18,7 +18,7 @@ from lianfang.rooms.lake.pages.masking import INSIDE
 from lianfang.rooms.lake.types import Reported
 
 
-@page("capture/", name="capture", permission="lake.event.export", title=_("Share a capture"), nav=Nav("governance", _("Share a capture"), order=22, icon="share"))
+@page("capture/", name="capture", permission="lake.event.export", title=_("Share a capture"), nav=Nav("governance", _("Share a capture"), order=22, icon="share", group="desensitising"))
 def capture(request: HttpRequest) -> HttpResponseBase:
     """The form; the answer to it is the copy."""
     viewer = request.viewer  # type: ignore[attr-defined]
@@ -32,7 +32,7 @@ def capture(request: HttpRequest) -> HttpResponseBase:
     return show(request, "lake/capture.html", context, status=context["fault"].status if "fault" in context else 200)
 
 
-@page("mail/", name="mail", permission="lake.event.export", title=_("Share a mail"), nav=Nav("governance", _("Share a mail"), order=22, icon="mail"))
+@page("mail/", name="mail", permission="lake.event.export", title=_("Share a mail"), nav=Nav("governance", _("Share a mail"), order=22, icon="mail", group="desensitising"))
 def mail(request: HttpRequest) -> HttpResponseBase:
     """The form; a look at what would be changed, side by side; the answer is the copy."""
     viewer, post = request.viewer, request.POST  # type: ignore[attr-defined]

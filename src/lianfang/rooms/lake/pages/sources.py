@@ -55,7 +55,7 @@ sheets.register(
         fields=("name", "kind", *ways.OF_KIND, "layer", "note", *ways.READ, "silent_after", "hold"),
         form=ways.SourceForm,
         order="name",
-        nav=Nav("logs", _("Log sources"), order=20, icon="database-import"),
+        nav=Nav("logs", _("Log sources"), order=20, icon="database-import", group="sources"),
         create=actions.make_source,
         change=actions.change_source,
         remove=lambda row, *, actor: actions.erase_source(row, actor=actor),

@@ -27,7 +27,7 @@ REASONS: dict[str, Any] = {"name": _("called the same"), "title": _("same title"
 SHOWN = (("all", _("all")), ("open", _("to be decided")), ("none", _("without an element")), ("confirmed", _("confirmed")))
 
 
-@page("columns/", name="columns", permission="standards.element.view", nav=Nav("governance", _("Columns and elements"), order=33, icon="columns-3"))
+@page("columns/", name="columns", permission="standards.element.view", nav=Nav("governance", _("Columns and elements"), order=33, icon="columns-3", group="quality"))
 def columns(request: HttpRequest) -> HttpResponse:
     """Every column with its element; the decisions about them."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]

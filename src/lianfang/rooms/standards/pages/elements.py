@@ -86,7 +86,7 @@ ELEMENTS = sheets.register(
         form=ElementForm,
         rows=rows_of,
         order="code",
-        nav=Nav(SECTION, _("Data elements"), order=32, icon="tags"),
+        nav=Nav(SECTION, _("Data elements"), order=32, icon="tags", group="quality"),
         create=actions.ELEMENTS.create,
         change=actions.ELEMENTS.change,
         remove=actions.ELEMENTS.remove,

@@ -56,7 +56,7 @@ DEEDS = sheets.register(
         filters=("deed", "state", "asked"),
         search=("source", "reason"),
         order="-asked",
-        nav=Nav("governance", _("Archives and destructions"), order=36, icon="archive"),
+        nav=Nav("governance", _("Archives and destructions"), order=36, icon="archive", group="life"),
         verbs=(
             Verb("approve", pgettext_lazy("deed", "Approve"), actions.approve_deed, icon="check", confirm=_("What is destroyed cannot be brought back unless it was archived. Approve it?"), when=lambda row: row.state == Progress.ASKED),
             Verb("refuse", pgettext_lazy("deed", "Refuse"), actions.refuse_deed, permission="standards.disposal.approve", icon="x", when=lambda row: row.state == Progress.ASKED),
@@ -67,7 +67,7 @@ DEEDS = sheets.register(
 )
 
 
-@page("life/", name="life", permission="standards.disposal.view", nav=Nav("governance", _("Life of data"), order=35, icon="timeline"))
+@page("life/", name="life", permission="standards.disposal.view", nav=Nav("governance", _("Life of data"), order=35, icon="timeline", group="life"))
 def life(request: HttpRequest) -> HttpResponse:
     """Every data set that the viewer's scope holds."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]

@@ -37,7 +37,7 @@ def percent(figure: Figure | None) -> str:
     return shown(figure.share) if figure else ""
 
 
-@page("quality/", name="quality", permission="standards.rule.view", nav=Nav("governance", _("Data quality"), order=30, icon="rosette-discount-check"))
+@page("quality/", name="quality", permission="standards.rule.view", nav=Nav("governance", _("Data quality"), order=30, icon="rosette-discount-check", group="quality"))
 def quality(request: HttpRequest) -> HttpResponse:
     """All tables, or with ``?table=`` the words of one."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]

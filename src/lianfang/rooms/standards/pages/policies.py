@@ -50,7 +50,7 @@ POLICIES = sheets.register(
         fields=models.Policy.WRITTEN,
         form=PolicyForm,
         order="code",
-        nav=Nav("governance", _("Policies"), order=38, icon="book"),
+        nav=Nav("governance", _("Policies"), order=38, icon="book", group="protection"),
         importable=False,
         create=actions.POLICIES.create,
         change=actions.POLICIES.change,

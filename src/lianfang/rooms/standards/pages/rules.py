@@ -115,7 +115,7 @@ RULES = sheets.register(
         fields=RuleForm.Meta.fields,
         form=RuleForm,
         order="name",
-        nav=Nav("governance", _("Quality rules"), order=31, icon="ruler-2"),
+        nav=Nav("governance", _("Quality rules"), order=31, icon="ruler-2", group="quality"),
         create=actions.create_rule,
         change=actions.change_rule,
         remove=actions.remove_rule,
