@@ -12,11 +12,13 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
-from lianfang.commons.frame.pages import Nav, page, panel, show
+from lianfang.commons.frame.pages import Nav, page, panel, sayable, show
 from lianfang.commons.frame.sheets import Column, Sheet, Verb, register
 from lianfang.commons.jobs import queries as jobs
 from lianfang.kernel.errors import Fault
 from lianfang.rooms.detect import actions, models, queries
+
+sayable("A pack cannot be called %(name)s", "At most %(number)s MB are taken.", "There is no rule in %(name)s")
 
 SHOWN = 500
 """Problems that a pack's page lists; the rest are counted."""

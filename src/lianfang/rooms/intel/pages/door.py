@@ -37,6 +37,7 @@ EACH, ALL = 20, 200
 LARGEST = submitting.MOST_BYTES + (1 << 20)
 """Bytes of a request; a larger one is refused before it is read."""
 COOKIE, COOKIE_AGE = "lianfang_submission", 12 * 3600
+sayable("“%(value)s” of %(source)s is there already", "The headers are %(names)s.")
 sayable("It cannot hold %(part)s.", "It lacks %(names)s.")
 
 

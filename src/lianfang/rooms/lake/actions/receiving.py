@@ -62,7 +62,7 @@ def door(name: str, actor: Viewer) -> Door:
     if found is None or not actor.sees(found.territory, found.industry):
         raise Missing(NOT_HERE, why="It does not exist, or it lies outside your scope.", todo="Make it on the page “log sources” first.")
     if found.stage != Stage.ACTIVE:
-        raise Conflict(f"The source {name} takes nothing in", why=f"It is {found.stage}.", todo="Open it again on its page.")
+        raise Conflict(f"The source {name} takes nothing in", why=f"Its stage is {found.stage}.", todo="Open it again on its page.")
     return found
 
 

@@ -205,7 +205,7 @@ def _secret(fields: dict[str, Any]) -> str | None:
 def _known(fields: Mapping[str, Any]) -> dict[str, Any]:
     strange = sorted(set(fields) - set(FIELDS))
     if strange:
-        raise Invalid(f"A source has no {', '.join(strange)}", todo=f"It has {', '.join(FIELDS)}.")
+        raise Invalid(f"A source has no {', '.join(strange)}", todo=f"Its fields are {', '.join(FIELDS)}.")
     return dict(fields)
 
 

@@ -9,12 +9,14 @@ from django.db.models import Count, F, Max, OuterRef, Q, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
-from lianfang.commons.frame.pages import Nav, page, show
+from lianfang.commons.frame.pages import Nav, page, sayable, show
 from lianfang.commons.jobs import queries as jobs
 from lianfang.kernel.errors import Missing
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.learning import declare, models
 from lianfang.rooms.learning.types import Ended, Made, Stand
+
+sayable("%(name)s measured nothing", "Its metrics lack %(name)s.", "No learner is called %(name)s", "The SHA-256 of %(name)s is another.")
 
 SHOWN = 8
 MADE_TONES = {Made.WAITING: "busy", Made.READY: "good", Made.FAILED: "bad", Made.REMOVED: "quiet"}

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from lianfang.commons.frame.pages import Nav, page, show, unchanged
+from lianfang.commons.frame.pages import Nav, page, sayable, show, unchanged
 from lianfang.commons.frame.sheets import SEVERITIES
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Fault
@@ -25,6 +25,8 @@ from lianfang.rooms.lake import queries as lake
 from lianfang.rooms.respond import queries
 from lianfang.rooms.respond.queries.matrix import heat
 from lianfang.rooms.respond.queries.situation import Situation
+
+sayable("“%(title)s” has recovered before its finding was folded.")
 
 WORDS = dict(SEVERITIES)
 LABELS = {"24h": _("24 hours"), "7d": _("7 days"), "30d": _("30 days")}

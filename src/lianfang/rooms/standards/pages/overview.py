@@ -10,13 +10,15 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from lianfang.commons.frame.pages import Nav, page, show
+from lianfang.commons.frame.pages import Nav, page, sayable, show
 from lianfang.kernel.errors import Invalid
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake.types import EVENT_TABLES, FAMILIES
 from lianfang.rooms.standards import actions, models, queries
 from lianfang.rooms.standards.pages import charts
 from lianfang.rooms.standards.types import Figure, Scores, Standing, Word
+
+sayable("A file holds at most %(number)s events.", "Mend %(name)s.")
 
 SPANS = (("24h", _("24 hours")), ("7d", _("7 days")), ("30d", _("30 days")))
 WORST = 8

@@ -105,7 +105,7 @@ class Table:
         if "at" in position and _marked(position["at"]) == last:
             ties = [*position["ties"], *ties]
         if len(ties) > TIES:
-            raise Conflict(f"More than {TIES:,} rows share one value of {self.settings.column}", why=f"It is {last}.", todo="Choose a column that tells rows apart better, such as an identity.")
+            raise Conflict(f"More than {TIES:,} rows share one value of {self.settings.column}", why=f"The value is {last}.", todo="Choose a column that tells rows apart better, such as an identity.")
         return Page([found[place][1] for place in fresh], {"at": _said(last), "ties": ties}, more=len(found) >= limit, names=[names[place] for place in fresh], known=known)
 
     def _end(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class Table:
                         todo="Choose a number, a DATE or a TIMESTAMP, or a view that has SYS_EXTRACT_UTC of the column.",
                     )  # fmt: skip
                 if at is None:
-                    raise Conflict(f"The table has no column {self.settings.column}", why=f"It has {', '.join(names)[:200]}.", todo="Mend the name of the watermark column.")
+                    raise Conflict(f"The table has no column {self.settings.column}", why=f"Its columns are {', '.join(names)[:200]}.", todo="Mend the name of the watermark column.")
                 return [(row[at], _json(dict(zip(names, map(_read, row))))) for row in cursor.fetchall()]
         except DatabaseError as error:
             raise Conflict(f"The database refuses: {_short(error)}", todo="Check table, column and rights; it is tried again.", retry=True) from error
