@@ -68,7 +68,7 @@ class Node:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
-        self.env = {**os.environ, "LIANFANG_HOME": self.home, "PYTHONPATH": os.pathsep.join([str(HERE.parent / "src"), str(HERE.parent)])}
+        self.env = {**os.environ, "LIANFANG_HOME": self.home, "LIANFANG_INGEST": str(ingest), "PYTHONPATH": os.pathsep.join([str(HERE.parent / "src"), str(HERE.parent)])}
         self.parts: dict[str, subprocess.Popen[bytes]] = {}
 
     def run(self, *command: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import partial
@@ -15,12 +14,11 @@ from django.core.management import call_command
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
-from lianfang.kernel.errors import Conflict, Invalid
+from lianfang.kernel.errors import Conflict
 from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import Viewer
 
 Say = Callable[[str], Any]
-MOST_INGEST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +46,9 @@ def parts() -> list[str]:
 
 def ingest_parts() -> dict[str, str]:
     """The ingest processes by name, each with the part of the work that is its own: as many as ``LIANFANG_INGEST`` says. Raises ``Invalid``."""
-    said = os.environ.get("LIANFANG_INGEST", "1")
-    count = int(said) if said.isdigit() else 0
-    if not 1 <= count <= MOST_INGEST:
-        raise Invalid(f"LIANFANG_INGEST is “{said[:20]}”", todo=f"Write how many ingest processes the node shall have, 1 to {MOST_INGEST}.")
+    from lianfang.rooms.lake import actions as lake
+
+    count = lake.shares()
     return {"ingest" if number == 1 else f"ingest{number}": f"{number}/{count}" for number in range(1, count + 1)}
 
 

@@ -95,3 +95,13 @@ def test_receipts_that_are_claimed_stay_the_claimants(source):
     assert line._is_new("edr", "k", segment("w000"))
     assert not line._is_new("edr", "k", segment("w001"))
     assert receiving.receive("edr", [b"{}"], actor=SYSTEM)
+
+
+def test_what_one_writer_takes_is_shared_by_all_parts(source, home, all_events, monkeypatch):
+    monkeypatch.setenv("LIANFANG_INGEST", "3")
+    receiving.seal()
+    for batch in range(6):
+        receiving.receive("edr", [json.dumps(sysmon(10 * batch + n)).encode() for n in range(10)], actor=SYSTEM)
+    receiving.seal()
+    assert [carried(Part(number, 3)) for number in (1, 2, 3)] == [20, 20, 20]
+    assert len(all_events()) == 60

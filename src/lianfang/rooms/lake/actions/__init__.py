@@ -19,7 +19,7 @@ __getattr__, __all__ = lazy.door(
         "parting": "archive_part destroy_part restore_part",
         "masking": "change_mask create_mask lead_back make_keys remove_mask switch_mask take_over",
         "protection": "ask_export decide_export forget_touches note_taken note_waiting release set_measures touch",
-        "receiving": "door receive",
+        "receiving": "door receive shares",
         "rejects": "replay_rejects",
         "runs": "forget_runs",
         "reporting": "change_destination create_destination forget_reports pieces remove_destination report report_capture report_events resume_report send_report stop_report try_destination",

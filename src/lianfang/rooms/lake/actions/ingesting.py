@@ -47,7 +47,6 @@ FLUSH_BYTES = spool.SEGMENT_BYTES
 IN_MEMORY = 3
 """Full segments in memory at once: one that is prepared; the others wait, or are stored in one commit, since a commit costs as much as a thousand events."""
 MEMO_BYTES = 24 << 20
-MOST_PARTS = 64
 LOOK = 0.05
 SOURCES_EVERY = 2.0
 CYCLES = 20_000, 20, 20
@@ -65,8 +64,8 @@ class Part:
     of: int = 1
 
     def __post_init__(self) -> None:
-        if not 1 <= self.number <= self.of <= MOST_PARTS:
-            raise Invalid(f"There is no part {self.number} of {self.of}", todo=f"Write 1/4 to 4/4 for four processes; at most {MOST_PARTS}.")
+        if not 1 <= self.number <= self.of <= receiving.MOST_SHARES:
+            raise Invalid(f"There is no part {self.number} of {self.of}", todo=f"Write 1/4 to 4/4 for four processes; at most {receiving.MOST_SHARES}.")
 
     @classmethod
     def parse(cls, text: str) -> Part:

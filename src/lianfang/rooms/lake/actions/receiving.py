@@ -6,6 +6,7 @@ a client numbers itself (``key``) is stored once per source, however often it is
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import threading
@@ -33,10 +34,12 @@ log = logging.getLogger(__name__)
 REMEMBERED = 2.0
 """Seconds for which a process remembers a source it has looked up."""
 LIMIT = int(os.environ.get("LIANFANG_SPOOL_BYTES", 2 << 30))
+MOST_SHARES = 64
 MOST_FRAMES = 0xFFFF
 LONGEST_KEY = 120
 
-_spools: dict[tuple[int, Path], Spool] = {}
+_spools: dict[tuple[int, Path], list[Spool]] = {}
+_turns = itertools.count()
 _doors: dict[str, tuple[float, Door]] = {}
 _lock = threading.Lock()
 
@@ -114,20 +117,31 @@ def root() -> Path:
     return Path(settings.HOME) / "spool"
 
 
+def shares() -> int:
+    """How many ingest processes share the work, as ``LIANFANG_INGEST`` says. Raises ``Invalid``."""
+    said = os.environ.get("LIANFANG_INGEST", "1")
+    count = int(said) if said.isdigit() else 0
+    if not 1 <= count <= MOST_SHARES:
+        raise Invalid(f"LIANFANG_INGEST is “{said[:20]}”", todo=f"Write how many ingest processes the node shall have, 1 to {MOST_SHARES}.")
+    return count
+
+
 def spool() -> Spool:
-    """This process's writing end, made when it is first needed."""
+    """A writing end of this process, made when it is first needed: one for each ingest process, in turn, so that each has something to carry."""
     place = (os.getpid(), root())
     with _lock:
         if place not in _spools:
-            _spools[place] = Spool(root(), limit=LIMIT)
-        return _spools[place]
+            _spools[place] = [Spool(root(), limit=LIMIT) for _ in range(shares())]
+        ends = _spools[place]
+        return ends[next(_turns) % len(ends)]
 
 
 def seal() -> None:
-    """Close this process's writing end, so that everything it took can be stored at once."""
+    """Close this process's writing ends, so that everything it took can be stored at once."""
     with _lock:
         for place in [place for place in _spools if place[0] == os.getpid()]:
-            _spools.pop(place).close()
+            for end in _spools.pop(place):
+                end.close()
 
 
 def stored_until() -> datetime:
