@@ -109,6 +109,8 @@ def known_permissions() -> list[tuple[Any, list[tuple[str, Any]]]]:
         found |= {sheet.permission(verb): VERBS[verb] for verb, can in possible.items() if can}
         found |= {name: verb.label for verb in sheet.verbs if (name := verb.permission or sheet.permission(verb.name)) not in found}
     for page in pages.registered():
+        if page.nav and page.permission:
+            titles.setdefault(page.permission.rpartition(".")[0], page.title)
         if page.permission and page.permission not in found:
             found[page.permission] = page.label or VERBS.get(page.permission.rsplit(".", 1)[-1], "")
     kinds: dict[str, list[tuple[str, Any]]] = defaultdict(list)
