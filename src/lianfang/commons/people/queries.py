@@ -28,7 +28,7 @@ from lianfang.engines.envelope import Keyring, SealingKey, generations, key_file
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Fault, Missing
 from lianfang.kernel.labels import DataLevel
-from lianfang.kernel.viewer import NOBODY, Viewer, after
+from lianfang.kernel.viewer import NOBODY, SYSTEM, Viewer, after
 
 KEY_MEMORY = 5.0
 """Seconds for which a process remembers a key it has examined; a revoked key dies within this time everywhere."""
@@ -235,6 +235,16 @@ def user_row(pk: Any, viewer: Viewer) -> models.User:
     if row is None:
         raise Missing(_("There is no such user"), why=_("Nobody in your scope is called so."), todo=_("Check the name."))
     return row
+
+
+def who_may(pk: Any, permission: str, *, territory: str, industry: str) -> models.User | None:
+    """The user of this id or name, if one of their hats may do it to what belongs there; ``None`` for anybody else."""
+    try:
+        user = user_row(pk, SYSTEM)
+    except Missing:
+        return None
+    worn_ = (viewer_in(user, hat) for hat in hats(user))
+    return user if any(viewer.may(permission) and viewer.sees(territory, industry) for viewer in worn_) else None
 
 
 def below(row: models.Organisation, axis: str) -> QuerySet[models.Organisation]:

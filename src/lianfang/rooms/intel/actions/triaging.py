@@ -35,7 +35,7 @@ from lianfang.engines.schema import observables
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Fault, Invalid, Missing
 from lianfang.kernel.labels import Severity
-from lianfang.kernel.viewer import SYSTEM, Viewer
+from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.intel import models
 from lianfang.rooms.intel.actions import intake
 from lianfang.rooms.intel.actions.submitting import CONTACT, LONGEST, plain, told
@@ -172,17 +172,10 @@ def _assignee(to: str, row: models.Submission, actor: Viewer) -> dict[str, str]:
         return {"assignee": "", "assignee_name": ""}
     if to == actor.id:
         return _owner(actor)
-    try:
-        user = people.user_row(to, SYSTEM)
-    except Missing:
-        user = None
-    if user is None or not any(_may_take(people.viewer_in(user, hat), row) for hat in people.hats(user)):
+    user = people.who_may(to, TRIAGE, territory=row.territory, industry=row.industry)
+    if user is None:
         raise Invalid(_("This person cannot take it"), why=_("They do not exist, or may not triage submissions of this organisation."), todo=_("Choose somebody else, or ask an administrator to grant them a role."))
     return {"assignee": str(user.pk), "assignee_name": user.name}
-
-
-def _may_take(person: Viewer, row: models.Submission) -> bool:
-    return person.may(TRIAGE) and person.sees(row.territory, row.industry)
 
 
 def by_name(verb: str, row: models.Submission, given: Mapping[str, Any], *, actor: Viewer) -> models.Submission:

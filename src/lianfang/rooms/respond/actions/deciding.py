@@ -25,7 +25,7 @@ from lianfang.commons.ledger import actions as ledger
 from lianfang.commons.people import queries as people
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Invalid, Missing
-from lianfang.kernel.viewer import SYSTEM, Viewer
+from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.respond import models
 from lianfang.rooms.respond.types import OPEN, AlertLine, State, Verdict
 
@@ -97,17 +97,10 @@ def _assignee(to: str, alert: models.Alert, actor: Viewer) -> dict[str, str]:
         return {"assignee": "", "assignee_name": ""}
     if to == actor.id:
         return _owner(actor)
-    try:
-        user = people.user_row(to, SYSTEM)
-    except Missing:
-        user = None
-    if user is None or not any(_may_take(people.viewer_in(user, hat), alert) for hat in people.hats(user)):
+    user = people.who_may(to, "respond.alert.view", territory=alert.territory, industry=alert.industry)
+    if user is None:
         raise Invalid(_("This person cannot take the alert"), why=_("They do not exist, or may not see alerts of this organisation."), todo=_("Choose somebody else, or ask an administrator to grant them a role."))
     return {"assignee": str(user.pk), "assignee_name": user.name}
-
-
-def _may_take(person: Viewer, alert: models.Alert) -> bool:
-    return person.may("respond.alert.view") and person.sees(alert.territory, alert.industry)
 
 
 @transaction.atomic
