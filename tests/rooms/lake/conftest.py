@@ -15,6 +15,7 @@ from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.lake import actions, queries
 from lianfang.rooms.lake.actions import listening, receiving
+from lianfang.rooms.lake.queries import sealing
 from lianfang.rooms.lake.types import Question
 
 
@@ -25,8 +26,9 @@ def role():
 
 @pytest.fixture
 def home(home):
-    """A node's folder of its own, and doors that are not open yet."""
+    """A node's folder of its own, doors that are not open yet, and nothing known of levels that another test sealed."""
     receiving.forget_doors()
+    sealing.forget_sealed()
     yield home
     receiving.seal()
 
