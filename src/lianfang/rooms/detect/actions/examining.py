@@ -41,7 +41,7 @@ LOOKED_AT = 40
 FIELDS_KEPT = 3000
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 WORDS_BYTES = 8 << 20
-CACHE_BYTES = 32 << 20
+CACHE_BYTES = 28 << 20
 """Much less than the engine takes by itself: here decoding, mapping and storing need memory beside it."""
 
 

@@ -46,7 +46,7 @@ FLUSH_BYTES = spool.SEGMENT_BYTES
 """A full segment is a commit of its own; smaller ones are stored together."""
 IN_MEMORY = 3
 """Full segments in memory at once: one that is prepared; the others wait, or are stored in one commit, since a commit costs as much as a thousand events."""
-MEMO_BYTES = 24 << 20
+MEMO_BYTES = 20 << 20
 LOOK = 0.05
 SOURCES_EVERY = 2.0
 CYCLES = 20_000, 20, 20
