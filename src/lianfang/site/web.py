@@ -8,7 +8,7 @@ from pathlib import Path
 
 CONNECTIONS = 1024
 """Open connections of a process. Granian counts those that only stay open as well, and a browser keeps six: with a bound near the number of
-threads three browsers kept everybody out. What is asked at once beyond the threads waits for one, its body unread (measured: thirty bodies of 20 MB, not one more MB in memory)."""
+threads three browsers kept everybody out. What is asked at once beyond the threads waits for one, its body unread."""
 
 
 def command(*, host: str, port: int, workers: int, threads: int, static: Path) -> list[str]:

@@ -66,22 +66,32 @@ class Shell:
         return registry.entries(self.viewer) if self.known else []
 
     @cached_property
+    def _grouped(self) -> list[tuple[registry.Section, list[registry.Entry]]]:
+        """The left navigation, line by line."""
+        return [(section, registry.grouped(pages)) for section, pages in self._entries if section.key != "account"]
+
+    @cached_property
+    def _above(self) -> set[str]:
+        """The page, and those above it."""
+        return {page.url_name for page in self.trail}
+
+    def _holds(self, entry: registry.Entry) -> bool:
+        """Whether the viewer stands in it."""
+        return any(page.url_name in self._above for page in entry.pages)
+
+    @cached_property
     def nav(self) -> list[dict[str, Any]]:
         """Sections and entries of the left navigation. A long one opens only where the viewer stands."""
-        above = {page.url_name for page in self.trail}
-        short = sum(len(pages) for section, pages in self._entries if section.key != "account") <= SHORT
+        short = sum(len(entry.pages) for _, entries in self._grouped for entry in entries) <= SHORT
         return [
-            {"section": section, "active": (active := any(page.url_name in above for page in pages)), "open": short or active, "entries": [{"label": entry.label, "url": entry.url, "active": any(page.url_name in above for page in entry.pages)} for entry in registry.grouped(pages)]}
-            for section, pages in self._entries
-            if section.key != "account"
+            {"section": section, "active": (active := any(map(self._holds, entries))), "open": short or active, "entries": [{"label": entry.label, "url": entry.url, "active": self._holds(entry)} for entry in entries]}
+            for section, entries in self._grouped
         ]
 
     @cached_property
     def _group(self) -> registry.Entry | None:
         """The group that the page, or one above it, belongs to, as far as the viewer may use it; nothing where that is one page."""
-        above = {page.url_name for page in self.trail}
-        groups = (entry for section, pages in self._entries for entry in registry.grouped(pages))
-        return next((entry for entry in groups if len(entry.pages) > 1 and any(page.url_name in above for page in entry.pages)), None)
+        return next((entry for _, entries in self._grouped for entry in entries if len(entry.pages) > 1 and self._holds(entry)), None)
 
     @cached_property
     def tabs(self) -> list[dict[str, Any]]:

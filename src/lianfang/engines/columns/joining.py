@@ -1,5 +1,5 @@
-"""Joining small files, in a process apart. In: ``address``, ``options`` of the store (or null), ``target`` (bytes) and ``group`` (rows). Out:
-``{"removed": files}``. Nothing but Delta Lake is loaded, so that it begins within a tenth of a second.
+"""Joining small files, in a process apart. In: ``address``, ``options`` of the store (or null), ``target`` (bytes) and ``group`` (rows). Out: how
+many files were replaced. Nothing but Delta Lake is loaded, so that it begins within a tenth of a second.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ UNIQUE = ("event_id", "raw", "unmapped")
 """Columns whose values hardly repeat: a dictionary would be built and thrown away."""
 TRIES = 4
 """How often files are joined anew when others committed first each of the fifteen times that the joined ones were offered."""
-NAME = "lianfang.engines.columns.joining"
 
 
 def join(address: str, options: dict[str, str] | None, target: int, group: int) -> int:
@@ -44,4 +43,4 @@ def properties(names: Iterable[str], *, rows: int, group: int) -> WriterProperti
 
 
 if __name__ == "__main__":
-    apart.answer(lambda **asked: {"removed": join(**asked)})
+    apart.answer(join)

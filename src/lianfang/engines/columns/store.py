@@ -28,7 +28,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from lianfang.engines.columns import apart, joining
 from lianfang.engines.columns.bucket import Bucket, Copies
-from lianfang.kernel.errors import Conflict, Invalid, Missing
+from lianfang.kernel.errors import Invalid, Missing
 
 SMALL = 512 << 10
 LARGE = 32 << 20
@@ -107,18 +107,15 @@ class EventStore:
         opened = self._existing(name)
         if opened is None:
             return 0
-        answer = apart.ask(joining.NAME, {"address": self.address(name), "options": self._options, "target": target, "group": joining.ROW_GROUP})
-        if "fault" in answer:
-            raise Conflict(f"The files of {name} were not joined", why=answer["fault"], todo="They are joined with the next ones.", retry=True)
+        question = {"address": self.address(name), "options": self._options, "target": target, "group": joining.ROW_GROUP}
+        removed = apart.ask(joining.__name__, question, failed=f"The files of {name} were not joined", todo="They are joined with the next ones.")
         opened.refresh()
-        return int(answer["removed"])
+        return int(removed)
 
     def count_up(self, names: Sequence[str]) -> int:
         """Count the files of tables that were not counted yet, and give large ones their sieves; returns how many were counted. Only the writer calls this."""
-        answer = apart.ask("lianfang.engines.columns.counting", {"root": str(self.root), "bucket": asdict(self.bucket) if self.bucket else None, "copies": self._limit, "names": list(names)})
-        if "fault" in answer:
-            raise Conflict("Files were not counted", why=answer["fault"], todo="They are counted with the next ones.", retry=True)
-        return int(answer["counted"])
+        question = {"root": str(self.root), "bucket": asdict(self.bucket) if self.bucket else None, "copies": self._limit, "names": list(names)}
+        return int(apart.ask("lianfang.engines.columns.counting", question, failed="Files were not counted", todo="They are counted with the next ones."))
 
     def vacuum(self, name: str, *, hours: int | None = None) -> int:
         """Remove files that no version of the last ``hours`` (the store's history) needs, also those that a crash left behind; readers finish in peace."""

@@ -9,12 +9,12 @@ around every page, and answers in the language of who asks (HTML for people, pro
 """
 
 from lianfang.commons.frame.pages import parts
-from lianfang.commons.frame.pages.answers import asked_after, download, invalid, show, spoken, unchanged
+from lianfang.commons.frame.pages.answers import asked_after, download, invalid, saying, show, spoken, unchanged
 from lianfang.commons.frame.pages.doors import Body, File, Header, Path, Query, Response, Schema, UploadedFile, api, endpoints, urlpatterns
 from lianfang.commons.frame.pages.registry import SECTIONS, Corner, Found, Nav, Page, finder, forget_since, mark, page, panel, plug, registered
 from lianfang.commons.frame.pages.tongue import said, sayable, told
 
 __all__ = [
     "SECTIONS", "Body", "Corner", "File", "Found", "Header", "Nav", "Page", "Path", "Query", "Response", "Schema", "UploadedFile",
-    "api", "asked_after", "download", "endpoints", "finder", "forget_since", "invalid", "mark", "page", "panel", "parts", "plug", "registered", "said", "sayable", "show", "spoken", "told", "unchanged", "urlpatterns",
+    "api", "asked_after", "download", "endpoints", "finder", "forget_since", "invalid", "mark", "page", "panel", "parts", "plug", "registered", "said", "sayable", "saying", "show", "spoken", "told", "unchanged", "urlpatterns",
 ]  # fmt: skip

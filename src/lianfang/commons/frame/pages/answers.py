@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import IO, Any
 from urllib.parse import urlencode
 
 import orjson
 from django.conf import settings
+from django.contrib import messages
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseNotModified, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django.utils.translation import get_language
@@ -118,6 +120,20 @@ def spoken(request: HttpRequest, fault: Fault) -> HttpResponse:
         answer["HX-Retarget"], answer["HX-Reswap"] = "#toasts", "beforeend"
         return answer
     return show(request, "frame/fault.html", {"fault": words, "icon": ICONS.get(fault.status, "alert-triangle"), "moment": secrets.token_hex(3)}, title=words["what"], status=fault.status)
+
+
+@contextmanager
+def saying(request: HttpRequest, done: str = "") -> Iterator[None]:
+    """What comes of a step stands on the next page: ``done``, or the fault. What may not be done, or is not there, is raised."""
+    try:
+        yield
+    except Fault as fault:
+        if fault.status in (403, 404):
+            raise
+        messages.error(request, str(fault))
+    else:
+        if done:
+            messages.success(request, done)
 
 
 def _words(fault: Fault) -> dict[str, Any]:

@@ -181,10 +181,9 @@ def _assignee(to: str, row: models.Submission, actor: Viewer) -> dict[str, str]:
 def by_name(verb: str, row: models.Submission, given: Mapping[str, Any], *, actor: Viewer) -> models.Submission:
     """A verb by its name, with what a form gave; raises ``Missing`` when there is none of that name."""
     text = str(given.get("text") or "")
+    if spoken := next((one for one in (accept, ask, reject, mend, close, reopen, answer, note) if one.__name__ == verb), None):
+        return spoken(row, text=text, actor=actor)
     match verb:
-        case "accept" | "ask" | "reject" | "mend" | "close" | "reopen" | "answer" | "note":
-            spoken = {"accept": accept, "ask": ask, "reject": reject, "mend": mend, "close": close, "reopen": reopen, "answer": answer, "note": note}
-            return spoken[verb](row, text=text, actor=actor)
         case "start":
             return start_work(row, actor=actor)
         case "duplicate":

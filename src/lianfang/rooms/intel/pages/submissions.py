@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.loader import render_to_string
@@ -18,11 +17,10 @@ from django.utils.translation import pgettext_lazy
 
 from lianfang.commons.frame import attachments, sheets
 from lianfang.commons.frame.attachments.pages import allow
-from lianfang.commons.frame.pages import Nav, page, panel, parts, show
+from lianfang.commons.frame.pages import Nav, page, panel, parts, saying, show
 from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Sheet, Verb, linked
 from lianfang.commons.ledger import queries as ledger
 from lianfang.kernel import clock
-from lianfang.kernel.errors import Fault
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.intel import actions, models, queries
 from lianfang.rooms.intel.actions import TRIAGE
@@ -241,18 +239,12 @@ def decide(request: HttpRequest, pk: UUID, verb: str) -> HttpResponse:
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     viewer.must(TRIAGE)
-    try:
+    with saying(request, str(SAID.get(verb, ""))):
         if verb == "propose":
             return HttpResponseRedirect(reverse("intel:delivery", kwargs={"pk": actions.propose(row, actor=viewer).pk}))
         if verb == "contact":
             return _contact(request, row, actions.show_contact(row, actor=viewer))
         actions.by_name(verb, row, request.POST, actor=viewer)
-    except Fault as fault:
-        if fault.status in (403, 404):
-            raise
-        messages.error(request, str(fault))
-    else:
-        messages.success(request, str(SAID[verb]))
     return HttpResponseRedirect(reverse("intel:submission", kwargs={"pk": pk}))
 
 

@@ -43,9 +43,9 @@ log = logging.getLogger(__name__)
 PACE = 0.4
 """Seconds between two commits while little comes in: a commit costs the same for one event as for ten thousand."""
 FLUSH_BYTES = spool.SEGMENT_BYTES
-"""A full segment is a commit of its own; smaller ones are stored together."""
+"""So much is prepared at once: a full segment, or smaller ones together."""
 IN_MEMORY = 3
-"""Full segments in memory at once: one that is prepared; the others wait, or are stored in one commit, since a commit costs as much as a thousand events."""
+"""Full segments in memory at once: one that is prepared; the others wait, or are stored in one commit, of which each costs much before its first event (decision 15)."""
 MEMO_BYTES = 20 << 20
 LOOK = 0.05
 SOURCES_EVERY = 2.0

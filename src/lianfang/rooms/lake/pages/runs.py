@@ -101,10 +101,18 @@ def runs_of(request: HttpRequest, row: models.Source) -> str:
     if row.kind not in READ_BY_US:
         return ""
     found = list(row.runs.order_by("-began", "-id")[:SHOWN])
-    sums = queries.history(row)
+    sums = _sums(row)
     lines = [{"run": one, "tone": TONES[RunState(one.state)], "took": took(one), "error": lines_said(one.error)} for one in found]
     context = {"row": row, "lines": lines, "sums": sums, "chart": chart_of(sums), "schedule": schedule(row, found[0] if found else None), "all": f"{reverse('lake:run_list')}?source={row.pk}"}
     return render_to_string("lake/part_runs.html", context, request=request)
+
+
+def _sums(row: models.Source) -> queries.History:
+    """The history of a source, for which two panels of its page ask."""
+    if "sums" not in vars(row):
+        row.sums = queries.history(row)
+    found: queries.History = row.sums
+    return found
 
 
 def schedule(row: models.Source, last: models.Run | None) -> dict[str, Any]:
@@ -136,7 +144,7 @@ def cleansing(request: HttpRequest, row: models.Source) -> str:
     """What the settings and the mapping of a source do to its records, and how many it met."""
     if row.kind not in READ_BY_US:
         return ""
-    sums = queries.history(row)
+    sums = _sums(row)
     context = {
         "row": row, "always": always(row), "steps": steps(row, request.viewer), "named": row.template, "known": sums.known,  # type: ignore[attr-defined]
         "corrected": [(correction(name), count) for name, count in sums.corrected.items()], "refused": [(refusal(name), count) for name, count in sums.refused.items()], "rejects": f"{reverse('lake:rejects')}?source={row.name}",

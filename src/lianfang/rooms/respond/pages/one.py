@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
@@ -18,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from lianfang.commons.frame import attachments
 from lianfang.commons.frame.attachments.pages import allow
 from lianfang.commons.frame.language import chinese, either, listed
-from lianfang.commons.frame.pages import page, show, unchanged
+from lianfang.commons.frame.pages import page, saying, show, unchanged
 from lianfang.commons.people import queries as people
 from lianfang.engines.policy import HIDDEN
 from lianfang.engines.schema import ocsf
@@ -107,14 +106,8 @@ def decide(request: HttpRequest, pk: UUID, verb: str) -> HttpResponse:
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]
-    try:
+    with saying(request, str(SAID.get(verb, ""))):
         actions.by_name(verb, pk, request.POST, actor=viewer)
-    except Fault as fault:
-        if fault.status in (403, 404):
-            raise
-        messages.error(request, str(fault))
-    else:
-        messages.success(request, str(SAID[verb]))
     return HttpResponseRedirect(reverse("respond:alert", kwargs={"pk": pk}))
 
 
