@@ -3,6 +3,9 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import lianfang
 
 LOADED = """
 import os, sys
@@ -18,3 +21,11 @@ def test_where_logs_come_in_nothing_is_loaded_that_only_compiles_or_shows(tmp_pa
     loaded = set(done.stdout.split())
     assert "django" in loaded
     assert not loaded & {"sigma", "pyparsing", "jinja2", "openpyxl", "onnx", "sklearn"}
+
+
+def test_no_action_asks_where_a_page_is():
+    """The first address that is asked for loads every page and every door of the node: a second of work and tens of megabytes in a process that
+    shows none. What happened is told with a reference; whoever shows it asks (``frame.queries``)."""
+    actions = list(Path(lianfang.__file__).parent.glob("*/*/actions/**/*.py"))
+    assert len(actions) > 50
+    assert not [path.name for path in actions if "django.urls" in path.read_text("utf-8")]

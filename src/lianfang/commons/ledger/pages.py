@@ -9,12 +9,13 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from lianfang.commons.frame import pages, sheets
 from lianfang.commons.frame.pages import Nav
+from lianfang.commons.frame.queries import path_of
 from lianfang.commons.frame.sheets import Column, Filter, Sheet
 from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.ledger import models, queries
@@ -36,15 +37,6 @@ ACTORS = {
 
 
 # -- words -----------------------------------------------------------------------------------------------------------
-
-
-def address(ref: str) -> str:
-    """Where the object of a record is shown, if it has a page."""
-    found = Ref.parse(ref)
-    try:
-        return reverse(f"{found.room}:{found.kind}", kwargs={"pk": UUID(found.id)})
-    except (NoReverseMatch, ValueError):
-        return ""
 
 
 def verbs(viewer: Viewer) -> list[tuple[str, str]]:
@@ -71,7 +63,7 @@ sheets.register(
         title=_("Audit records"),
         columns=(
             Column("verb", value=lambda row: words(row.verb), plain=lambda row: row.verb),
-            Column("object", label=_("Object"), value=lambda row: row.label or row.ref, sort="label", link=lambda row: address(row.ref)),
+            Column("object", label=_("Object"), value=lambda row: row.label or row.ref, sort="label", link=lambda row: path_of(Ref.parse(row.ref))),
             "actor_name",
             "time",
             Column("seal", label=_("Seal"), value=_seal, cell="badge", choices=SEALS, tones={"sealed": "good", "waiting": "busy"}),
@@ -118,7 +110,7 @@ def what_changed(request: HttpRequest, row: models.Record) -> str:
         return render_to_string("ledger/part/forgotten.html", {"row": row}, request)
     said = json.loads(row.detail)
     before, after = (said.pop(side) if isinstance(said.get(side), Mapping) else {} for side in ("before", "after"))
-    return render_to_string("ledger/part/changed.html", {"changes": _changes(before, after), "rest": _flat(said), "address": address(row.ref)}, request)
+    return render_to_string("ledger/part/changed.html", {"changes": _changes(before, after), "rest": _flat(said), "address": path_of(Ref.parse(row.ref))}, request)
 
 
 def _changes(before: Any, after: Any) -> list[tuple[str, str, str]]:

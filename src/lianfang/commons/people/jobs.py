@@ -15,9 +15,9 @@ def settle(organisation: str, axis: str, before: str, after: str) -> None:
 
 
 @job(name="people.send_notice", attempts=10)
-def send_notice(reach: str, way: str, text: str, address: str, severity: int) -> None:
+def send_notice(reach: str, way: str, text: str, about: str, severity: int) -> None:
     """A notice goes out; tried ten times, the last about twenty minutes after the first."""
-    actions.send_notice(reach, way, text, address, severity)
+    actions.send_notice(reach, way, text, about, severity)
 
 
 @at("03:40")

@@ -20,12 +20,14 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
+from lianfang.commons.frame.queries import path_of
 from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.ledger import actions as ledger
 from lianfang.commons.people import models, queries
 from lianfang.commons.people.actions.sealing import seal
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Invalid
+from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import Viewer
 
 PURPOSE = "people.reach"
@@ -66,11 +68,11 @@ def _begins(address: str, allowed: str) -> bool:
     return address == allowed or address.startswith(allowed if allowed.endswith("/") else (f"{allowed}/", f"{allowed}?"))
 
 
-def reach(speak: Callable[[], str], *, key: str, permission: str, severity: int, address: str = "", territory: str = "", industry: str = "") -> int:
+def reach(speak: Callable[[], str], *, key: str, permission: str, severity: int, about: Ref | None = None, territory: str = "", industry: str = "") -> int:
     """Tell everybody who wants to know, holds ``permission`` and sees these paths; returns how many messages go out.
 
-    ``speak`` says it in one line, in the language of the moment; ``address`` is a path on this node; ``key`` names what
-    happened: told once to each.
+    ``speak`` says it in one line, in the language of the moment; ``about``: the thing whose page is named with it; ``key``
+    names what happened: told once to each.
     """
     told = 0
     for row in models.Reach.objects.filter(least__lte=severity, user__is_active=True).select_related("user"):
@@ -79,17 +81,18 @@ def reach(speak: Callable[[], str], *, key: str, permission: str, severity: int,
             with override(row.user.language):
                 text = speak()[:500]
             for way in (*((MAIL,) if row.mail and row.user.email else ()), *((WEBHOOK,) if row.webhook else ())):
-                jobs.enqueue("people.send_notice", {"reach": str(row.pk), "way": way, "text": text, "address": address, "severity": severity}, key=f"reach:{key}:{row.pk.hex}:{way}"[:190])
+                jobs.enqueue("people.send_notice", {"reach": str(row.pk), "way": way, "text": text, "about": str(about or ""), "severity": severity}, key=f"reach:{key}:{row.pk.hex}:{way}"[:190])
                 told += 1
     return told
 
 
-def send_notice(reach: str, way: str, text: str, address: str, severity: int) -> None:
+def send_notice(reach: str, way: str, text: str, about: str, severity: int) -> None:
     """One message by one way. Raises ``Conflict`` to be tried again when the other side does not take it."""
     row = models.Reach.objects.filter(pk=reach).select_related("user").first()
     if row is None or not row.user.is_active or (way == MAIL and not (row.mail and row.user.email)) or (way == WEBHOOK and not row.webhook):
         return  # chosen otherwise since
-    link = f"{settings.PUBLIC_URL.rstrip('/')}{address}" if settings.PUBLIC_URL and address else ""
+    path = path_of(Ref.parse(about)) if settings.PUBLIC_URL and about else ""
+    link = f"{settings.PUBLIC_URL.rstrip('/')}{path}" if path else ""
     try:
         if way == MAIL:
             EmailMessage(subject=f"[{settings.NODE_NAME}] {text}"[:200].replace("\n", " "), body="\n\n".join(part for part in (text, link) if part), to=[row.user.email]).send()

@@ -21,7 +21,6 @@ from typing import Any
 from django.core import signing
 from django.db import IntegrityError, transaction
 from django.db.models import Sum
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
@@ -152,7 +151,7 @@ def _reference() -> str:
 def _rung(row: models.Submission, lately: int) -> None:
     """Those who triage hear of it beyond the bell; a flood does not fill their mailboxes. How serious it is the stranger does not decide."""
     if lately <= REACHED:
-        people.reach(partial(_spoken, row), key=f"submission:{row.pk}", permission="intel.submission.triage", severity=Severity.HIGH, address=reverse("intel:submission", kwargs={"pk": row.pk}), territory=row.territory, industry=row.industry)
+        people.reach(partial(_spoken, row), key=f"submission:{row.pk}", permission="intel.submission.triage", severity=Severity.HIGH, about=row.ref, territory=row.territory, industry=row.industry)
 
 
 def _spoken(row: models.Submission) -> str:

@@ -23,7 +23,6 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from lianfang.commons.frame import attachments
@@ -201,7 +200,7 @@ def tell_late() -> int:
     rows = [row for row in models.Submission.objects.filter(submissions.late(now)) if row.due is not None and row.due > now - NOTICED]
     for row in rows:
         about = "mend" if row.answered else "answer"
-        people_actions.reach(partial(_late, row), key=f"late:{about}:{row.pk}", permission=TRIAGE, severity=Severity.HIGH, address=reverse("intel:submission", kwargs={"pk": row.pk}), territory=row.territory, industry=row.industry)
+        people_actions.reach(partial(_late, row), key=f"late:{about}:{row.pk}", permission=TRIAGE, severity=Severity.HIGH, about=row.ref, territory=row.territory, industry=row.industry)
     return len(rows)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.people import actions as people
@@ -27,7 +26,7 @@ SEVERITY = {"silent": 4, "drifted": 4, "spoke": 2, "fits": 2}
 
 def tell(row: models.Source, what: str, **detail: Any) -> None:
     """Leave a notice, in the caller's transaction. ``what``: silent, spoke, drifted, fits."""
-    people.reach(lambda: f"{row.name} {WORDS[what]}", key=f"source:{row.pk}:{what}:{clock.text(clock.now())}", permission="lake.source.change", severity=SEVERITY[what], address=reverse("lake:source", kwargs={"pk": row.pk}), territory=row.territory, industry=row.industry)
+    people.reach(lambda: f"{row.name} {WORDS[what]}", key=f"source:{row.pk}:{what}:{clock.text(clock.now())}", permission="lake.source.change", severity=SEVERITY[what], about=row.ref, territory=row.territory, industry=row.industry)
     models.Notice.objects.create(source=row, what=what, detail=detail, organisation=row.organisation, territory=row.territory, industry=row.industry)
 
 

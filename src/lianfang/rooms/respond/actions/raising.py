@@ -9,7 +9,6 @@ from functools import partial
 
 from django.db import transaction
 from django.db.models import Count, Q
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from lianfang.commons.jobs import actions as jobs
@@ -177,7 +176,7 @@ def _tell(batch: str, findings: list[FindingLine], fresh: list[models.Alert], se
     detail = {"findings": len(findings), "raised": len(fresh), "extended": sum(session.stored for session in sessions), "joined": sum(len(session.absorbed) for session in sessions), "alerts": [str(alert.pk) for alert in fresh[:20]]}
     ledger.record("respond.alerted", Ref("lake", "batch", batch.partition(":")[0]), actor=actor, label=one.source_name, detail=detail, territory=one.territory, industry=one.industry)
     for alert in [alert for alert in fresh if not alert.sample and not alert.backfilled][:REACHED]:
-        people.reach(partial(_spoken, alert), key=f"alert:{alert.pk}", permission="respond.alert.view", severity=alert.severity, address=reverse("respond:alert", kwargs={"pk": alert.pk}), territory=alert.territory, industry=alert.industry)
+        people.reach(partial(_spoken, alert), key=f"alert:{alert.pk}", permission="respond.alert.view", severity=alert.severity, about=alert.ref, territory=alert.territory, industry=alert.industry)
     if fresh:
         jobs.publish(AlertRaised(batch=batch, count=len(fresh), alerts=[str(alert.pk) for alert in fresh[:TOLD]]))
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from time import monotonic
 
 from django.db import transaction
-from django.urls import reverse
 from django.utils.translation import gettext
 
 from lianfang.commons.jobs import actions as jobs
@@ -92,6 +91,6 @@ def _tell(row: models.Rule, figure: Figure, *, fell: bool) -> None:
     detail = {"score": round(score, 2), "threshold": row.threshold, "applied": figure.applied, "failed": figure.failed, "hours": row.window}
     ledger.record("standards.quality_fell" if fell else "standards.quality_recovered", row.ref, actor=SYSTEM, label=row.name, detail=detail, territory=row.territory, industry=row.industry)
     if fell:
-        people.reach(lambda: gettext("Quality of “%(name)s” fell to %(score)s %%") % {"name": row.name, "score": f"{score:.1f}"}, key=f"quality:{row.pk}:{clock.text(clock.now())}", permission="standards.rule.change", severity=3, address=reverse("standards:rule", kwargs={"pk": row.pk}), territory=row.territory, industry=row.industry)
+        people.reach(lambda: gettext("Quality of “%(name)s” fell to %(score)s %%") % {"name": row.name, "score": f"{score:.1f}"}, key=f"quality:{row.pk}:{clock.text(clock.now())}", permission="standards.rule.change", severity=3, about=row.ref, territory=row.territory, industry=row.industry)
     known = {"rule": str(row.pk), "title": row.name, "organisation": row.organisation, "score": score}
     jobs.publish(QualityFell(**known, threshold=row.threshold) if fell else QualityRecovered(**known))
