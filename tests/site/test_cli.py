@@ -143,6 +143,29 @@ def test_a_pack_with_a_broken_rule_installs_the_others_and_names_it(console, nod
     assert [Path(problem["path"]).name for problem in pack["problems"]] == ["bad.yml"]
 
 
+def test_every_rule_of_every_installed_pack_is_proven_on_events_made_from_it(console, node, tmp_path):
+    """An operator asks whether the rules on this node do what they say: each is tried on an event that satisfies it, and on near misses."""
+    report = console.json("rules", "test", "--proof")
+    assert "lianfang-starter" in report["packs"]
+    assert (report["rules"], report["differing"], report["unbuilt"]) == (report["proven"], 0, 0)
+    assert report["near_misses"] > 5 * report["rules"]
+    assert all(one["event"] and one["silent"] for one in report["proofs"])
+    assert f"{report['rules']} proven, 0 differ" in console("rules", "test", "--proof").stdout
+
+
+def test_a_rule_that_no_event_can_satisfy_is_named_with_the_reason(console, node, tmp_path):
+    (tmp_path / "never.yml").write_text("title: Never\nid: 0b52b4f0-6f5e-4c1f-9d11-0d3c36a5e009\nlogsource: {product: windows, category: process_creation}\ndetection: {a: {Image: a.exe}, b: {Image|endswith: b.exe}, condition: a and b}\nlevel: low\n", "utf-8")
+    said = console("rules", "test", str(tmp_path), "--proof").stdout
+    assert "CONTRADICTION never.yml (Never)" in said
+    assert "“eq a.exe” and “endswith b.exe” cannot both hold" in said
+
+
+def test_a_pack_that_is_not_there_says_which_are(console, node):
+    answer = console("rules", "test", "no-such-pack", "--proof", code=5)
+    assert "lianfang-starter" in answer.stderr
+    assert console.json("rules", "test", "lianfang-starter")["failures"] == []
+
+
 def test_the_record_of_all_this_is_intact(console, report):
     verdict = console.json("ledger", "verify")
     assert verdict["ok"]

@@ -27,7 +27,7 @@ from lianfang import __version__
 from lianfang.kernel.errors import Conflict, Fault, Invalid, Missing, Refused
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, help="Joint cyber defence: run and keep a node of Lianfang (联防).", context_settings={"help_option_names": ["-h", "--help"]})
-rules = typer.Typer(no_args_is_help=True, help="Rule packs: install, list, test.")
+rules = typer.Typer(no_args_is_help=True, help="Rule packs: install, list, test, prove.")
 ledger = typer.Typer(no_args_is_help=True, help="The record of everything: verify it.")
 people = typer.Typer(no_args_is_help=True, help="Accounts: reset a password.")
 source = typer.Typer(no_args_is_help=True, help="Log sources: add one that sends over HTTP.")
@@ -290,20 +290,54 @@ def rules_list(as_json: AsJson = False, pack: str = "") -> None:
 
 
 @rules.command("test")
-def rules_test(path: Annotated[Path | None, typer.Argument(help="A pack with samples; default: the starter pack.")] = None, as_json: AsJson = False) -> None:
-    """Run every sample of a pack through the real decoder, mapper and engine."""
-    node = _node()
+def rules_test(
+    packs: Annotated[list[str] | None, typer.Argument(metavar="[PACK]...", help="Folders, archives, or names of installed packs. None: the starter pack; with --proof every installed pack.")] = None,
+    proof: Annotated[bool, typer.Option("--proof", help="Make from every rule an event that satisfies it, and near misses, and hold the engine against the reference.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run every sample of a pack through the real decoder, mapper and engine; or prove its rules on events made from them.
+
+    Ends with 1 when a sample fails, or when the engine and the reference disagree. Rules that no event can satisfy are named; they are a fault of their pack.
+    """
+    node = _node() if (packs and all(Path(pack).exists() for pack in packs)) or not (packs or proof) else _ready()
+    if proof:
+        _prove(node, packs or [], as_json)
+        return
     from lianfang.rooms.detect import actions as detect
 
     with _bar("Testing", quiet=as_json) as step:
-        report = detect.test_pack(path or node.starter_pack(), progress=step)
+        reports = [detect.test_pack(pack, progress=step) for pack in (map(detect.samples_of, packs) if packs else [node.starter_pack()])]
+    failures, problems = ([one for report in reports for one in getattr(report, name)] for name in ("failures", "problems"))
+    counted = {"rules": sum(report.rules for report in reports), "samples": sum(report.samples for report in reports)}
+    if as_json:
+        _show({**counted, "failures": [node.plain(one) for one in failures], "problems": [node.plain(one) for one in problems]})
+    else:
+        for failure in failures:
+            out.print(f"FAIL {failure.rule}: {failure.reason}", markup=False, highlight=False)
+        out.print(f"{counted['rules']} rules, {counted['samples']} samples, {len(failures)} failures", highlight=False)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _prove(node: Any, packs: list[str], as_json: bool) -> None:
+    from lianfang.rooms.detect import actions as detect
+
+    with _bar("Proving", quiet=as_json) as step:
+        report = detect.prove_packs(packs, progress=step)
     if as_json:
         _show(node.plain(report))
     else:
-        for failure in report.failures:
-            out.print(f"FAIL {failure.rule}: {failure.reason}", markup=False, highlight=False)
-        out.print(f"{report.rules} rules, {report.samples} samples, {len(report.failures)} failures", highlight=False)
-    if report.failures:
+        for problem in report.problems:
+            out.print(f"NOT COMPILED {problem.path}: {problem.reason}", markup=False, highlight=False, soft_wrap=True)
+        for one in report.proofs:
+            if one.state != "proven":
+                out.print(f"{one.state.upper()} {one.path} ({one.title}){': ' * bool(one.reason)}{one.reason}", markup=False, highlight=False, soft_wrap=True)
+            for found in one.differences:
+                fired = {True: "fires", False: "is silent"}
+                out.print(f"  {found.rule}, given as {found.way}, {found.changed}: the engine {fired[found.engine]}, the reference {fired[found.reference]}: {json.dumps(found.event, ensure_ascii=False)}", markup=False, highlight=False, soft_wrap=True)
+        out.print(f"{report.rules} rules of {', '.join(report.packs)}: {report.proven} proven, {report.differing} differ, {report.contradictory} contradict themselves, {report.unbuilt} without an event", highlight=False, markup=False, soft_wrap=True)
+        out.print(f"{report.events} events, {report.near_misses} of them near misses; {len(report.problems)} rules could not be compiled", highlight=False)
+    if report.differing:
         raise typer.Exit(1)
 
 

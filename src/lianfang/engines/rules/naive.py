@@ -32,7 +32,7 @@ def examine(compiled: Compiled, rows: Sequence[Row], logsources: Sequence[LogSou
 def holds(atoms: Sequence[Atom], tree: Tree, row: Row, source: LogSource) -> bool:
     """The value of a tree for one event."""
     if isinstance(tree, int):
-        return _atom(atoms[tree], row, source)
+        return holds_of(atoms[tree], row, source)
     op, branches = tree
     if op == AND:
         return all(holds(atoms, branch, row, source) for branch in branches)
@@ -41,7 +41,8 @@ def holds(atoms: Sequence[Atom], tree: Tree, row: Row, source: LogSource) -> boo
     return not holds(atoms, branches[0], row, source)
 
 
-def _atom(atom: Atom, row: Row, source: LogSource) -> bool:
+def holds_of(atom: Atom, row: Row, source: LogSource) -> bool:
+    """Whether one condition holds for one event."""
     if atom.field == LOGSOURCE:
         return all(want in ("", have.lower()) for want, have in zip(atom.pattern.split("|"), source))
     if atom.field == KEYWORDS:

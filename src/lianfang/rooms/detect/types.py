@@ -228,6 +228,54 @@ class TestReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Disagreement:
+    """An event on which the engine and the reference disagree about a rule. ``way``: as what the event was given; ``changed``: what sets it apart."""
+
+    rule: str
+    way: str
+    changed: str
+    engine: bool
+    reference: bool
+    event: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleProof:
+    """What trying one rule on events made from it showed.
+
+    ``state``: proven; differs (see ``differences``); contradiction (no event can satisfy it) or unbuilt (none was found), both
+    with ``reason``. ``event`` is the smallest that satisfies it; on ``silent`` of its variants the rule is silent, on ``firing`` it fires.
+    """
+
+    rule: str
+    title: str
+    path: str
+    pack: str
+    state: str
+    reason: str
+    event: dict[str, str] | None
+    silent: int
+    firing: int
+    differences: tuple[Disagreement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProofReport:
+    """What trying all rules of some packs showed; ``problems``: rules that could not be compiled, so not tried either."""
+
+    packs: tuple[str, ...]
+    rules: int
+    events: int
+    near_misses: int
+    proven: int
+    differing: int
+    contradictory: int
+    unbuilt: int
+    problems: tuple[Problem, ...]
+    proofs: tuple[RuleProof, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """How the examiners stand, as they last said it themselves."""
 

@@ -1,4 +1,4 @@
-"""The verbs of detect: install packs, switch rules, watch for keywords, examine batches, look back, forget."""
+"""The verbs of detect: install, test and prove packs, switch rules, watch for keywords, examine batches, look back, forget."""
 
 from lianfang.kernel import lazy
 
@@ -11,8 +11,9 @@ __getattr__, __all__ = lazy.door(
         "monitors": "change_calendar change_monitor create_calendar create_monitor remove_calendar remove_monitor switch_monitor",
         "signalling": "forget_signals look_at_monitors",
         "owning": "note_reading_stopped",
+        "proving": "prove_packs",
         "storing": "store",
         "switching": "disable enable switch",
-        "testing": "test_pack",
+        "testing": "samples_of test_pack",
     },
 )

@@ -22,6 +22,8 @@ import yaml
 
 from lianfang.engines.rules.compiled import Compiled
 from lianfang.engines.rules.examiner import Examiner
+from lianfang.kernel.errors import Missing
+from lianfang.rooms.detect.actions.proving import installed
 from lianfang.rooms.detect.queries import explaining, loading, reading
 from lianfang.rooms.detect.types import Failure, Problem, TestReport
 
@@ -53,6 +55,19 @@ def test_pack(path: str | Path, *, progress: Step = lambda *_: None) -> TestRepo
     failures = [*_failures(compiled, samples, progress), *_untested(compiled, samples)]
     problems = tuple(Problem(found.path, found.rule_uid, found.reason) for found in compiled.problems)
     return TestReport(rules=len(compiled.rules), samples=len(samples), failures=tuple(failures), problems=problems)
+
+
+def samples_of(pack: str) -> Path:
+    """Where the samples of a pack lie: the pack itself, or what an installed pack of this name came from.
+
+    Raises ``Missing`` when that is gone.
+    """
+    if Path(pack).exists():
+        return Path(pack)
+    origin = Path(installed(pack).origin)
+    if not origin.exists():
+        raise Missing(f"The samples of {pack} are not here", why=f"It was installed from {origin.name}, which is gone; samples are not kept on the node.", todo="Name the folder of the pack, or prove its rules without samples: lianfang rules test --proof.")
+    return origin
 
 
 def _samples(folder: Path) -> Iterator[Sample]:
