@@ -42,7 +42,7 @@ def test_a_rule_keeps_what_it_says_of_itself(pack):
     with translation.override("en"):
         assert str(rule("whoami")) == "Who am I"
     assert rule("ssh").alarm == "weak-password"
-    assert {mark.value for mark in found.marks.all()} == {"T1003", "T1003.001", "credential-access"}
+    assert {mark.value for mark in found.marks.all()} == {"T1003", "T1003.001", "credential-access", "1007.1"}
 
 
 def test_coming_again_updates_and_keeps_switches(pack):

@@ -55,7 +55,7 @@ class Rollup:
 
 _OWN = ("source", "territory", "industry", "level")
 """What decides who may see a row; every roll-up has it."""
-HOURS = Rollup("hours", 3600, (*_OWN, "class_uid", "severity_id", "status_id"))
+HOURS = Rollup("hours", 3600, (*_OWN, "class_uid", "activity_id", "severity_id", "status_id"))
 VALUES = {name: Rollup(f"days-{name}", 86_400, (*_OWN, name)) for name in ("host", "user", "src_ip")} | {"rules": Rollup("days-rules", 86_400, (*_OWN, "rules"), unnest="rules")}
 """Entities by day: values that come again and again. Those that hardly do (outside addresses, hashes) are scanned."""
 ROLLUPS = (HOURS, *VALUES.values())

@@ -15,6 +15,7 @@ from lianfang.engines.rules import explain, jsonpath, rowpath
 from lianfang.engines.rules.compiled import Compiled, Databases
 from lianfang.engines.rules.kernel import CHANNEL, Kernel, default_source
 from lianfang.engines.rules.matchers import Matcher, engine_of
+from lianfang.engines.rules.reach import Reach
 from lianfang.engines.rules.types import Explanation, Hits, LogSource, Stats, WatchSets
 from lianfang.engines.rules.watch import PREFIX, Watch
 from lianfang.kernel.errors import Invalid, Missing
@@ -114,6 +115,10 @@ class Examiner:
         channel = rowpath.first(row, self.kernel.spelling.of(CHANNEL))
         fired, found = explain.matches(self.kernel, self.compiled.trees[at], row, logsource or default_source(channel))
         return Explanation(uid, self.compiled.rules[at].title, found, fired)
+
+    def reach(self) -> Reach:
+        """Which of the rules can still fire when only some fields of an event are known."""
+        return Reach(self.kernel)
 
     def stats(self) -> Stats:
         """Counters; see ``Stats``."""

@@ -348,7 +348,7 @@ class Kernel:
         open_rules: list[tuple[int, Tree]] = []
         certain: list[int] = []
         for rule in sorted(candidates):
-            left = self._settle(self.trees[rule], known)
+            left = self.settled(self.trees[rule], known)
             if left is True:
                 certain.append(rule)
             elif left is not False:
@@ -358,7 +358,7 @@ class Kernel:
             self.distinct[alike] = Class(self, open_rules, certain)
         return self.distinct[alike]
 
-    def _settle(self, tree: Tree, known: Mapping[int, bool]) -> Tree | bool:
+    def settled(self, tree: Tree, known: Mapping[int, bool]) -> Tree | bool:
         """``settle``, but branches without a class atom, nearly all of a rule, are taken as they are."""
         if isinstance(tree, int):
             return known.get(tree, tree) if tree in known else tree
@@ -366,7 +366,7 @@ class Kernel:
             return tree
         if tree[0] != AND:
             return settle(tree, known)
-        settled = [self._settle(branch, known) for branch in tree[1]]
+        settled = [self.settled(branch, known) for branch in tree[1]]
         if any(branch is False for branch in settled):
             return False
         left = tuple(branch for branch in settled if branch is not True and branch is not False)

@@ -54,6 +54,18 @@ CLASSES: dict[int, EventClass] = {item["uid"]: _revive(item) for item in _TABLE[
 BY_NAME: dict[str, EventClass] = {item.name: item for item in CLASSES.values()}
 CATEGORIES_ZH: dict[int, str] = {int(uid): name for uid, name in _TABLE["categories_zh"].items()}
 ACTIVITIES_ZH: dict[str, str] = _TABLE["activities_zh"]
+CATEGORIES: dict[int, str] = {
+    0: "Uncategorized",
+    1: "System Activity",
+    2: "Findings",
+    3: "Identity & Access Management",
+    4: "Network Activity",
+    5: "Discovery",
+    6: "Application Activity",
+    7: "Remediation",
+    8: "Unmanned Systems",
+}
+"""English captions of the categories; the Chinese ones are in ``CATEGORIES_ZH``."""
 
 
 def class_of(name: str | int) -> EventClass:

@@ -10,8 +10,45 @@ from django.http import HttpRequest
 
 from lianfang.commons.frame.pages import api
 from lianfang.rooms.detect import queries
+from lianfang.rooms.detect.queries import incidents, library
 
 router = api("detect")
+
+
+@router.get("/event-models/", summary="List event models with what feeds them here", operation_id="detect_event_models", tags=["detect.event_model"])
+def event_models(request: HttpRequest, q: str = "", fed: bool | None = None, rules: bool | None = None) -> list[dict[str, Any]]:
+    """All of them in the order of the schema; ``fed`` and ``rules`` narrow to those with, or without."""
+    viewer = request.viewer  # type: ignore[attr-defined]
+    viewer.must("detect.rule.view")
+    fitting = (one for one in library.standings(viewer) if fed in (None, bool(one.sources)) and rules in (None, bool(one.rules)))
+    return [told for told in map(_told, fitting) if q.casefold() in f"{told['key']} {told['name_en']} {told['name_zh']}".casefold()]
+
+
+@router.get("/event-models/{key}/", summary="One event model", operation_id="detect_event_model", tags=["detect.event_model"])
+def event_model(request: HttpRequest, key: str) -> dict[str, Any]:
+    """The same of one, with its events per day and the rules about it."""
+    viewer = request.viewer  # type: ignore[attr-defined]
+    viewer.must("detect.rule.view")
+    one = library.standing(key, viewer)
+    rules = queries.rule_rows(viewer).filter(marks__kind="model", marks__value=key).values_list("uid", flat=True)
+    return _told(one) | {"days": {f"{day}": count for day, count in one.days.items()}, "rule_uids": list(rules)}
+
+
+def _told(one: library.Standing) -> dict[str, Any]:
+    model, place = one.model, one.model.place
+    return {
+        "key": model.key, "class_uid": model.class_uid, "activity_id": model.activity_id, "category_uid": model.category_uid, "name_zh": model.name_zh, "name_en": model.name_en, "deprecated": model.deprecated,
+        "incident": {"standard": "GB/T 20986-2023", "category": place.category.key, "category_zh": place.category.zh, "kind": place.kind.key, "kind_zh": place.kind.zh, "why_zh": place.zh, "why_en": place.en},
+        "events": one.events, "sources": dict(one.sources), "mappings": list(one.mappings), "rules": one.rules,
+    }  # fmt: skip
+
+
+@router.get("/incident-level/", summary="Tell the level of an incident after GB/T 20986-2023", operation_id="detect_incident_level", tags=["detect.event_model"])
+def incident_level(request: HttpRequest, importance: str, loss: str, harm: str) -> dict[str, Any]:
+    """From the importance of what is affected, the loss of business and the harm to society."""
+    request.viewer.must("detect.rule.view")  # type: ignore[attr-defined]
+    grade = incidents.graded(importance, loss, harm)
+    return {"level": grade.key, "rank": grade.rank, "colour": grade.colour, "name_zh": grade.named.zh, "name_en": grade.named.en, "why": grade.why}
 
 
 @router.get("/hits/", summary="Count hits of the watch list, by indicator", operation_id="detect_hits", tags=["detect.finding"])

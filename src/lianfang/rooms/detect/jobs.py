@@ -28,6 +28,13 @@ def look_at_monitors() -> None:
     actions.look_at_monitors()
 
 
+@every(seconds=60)
+@job(name="detect.mark_models", attempts=1)
+def mark_models() -> None:
+    """Which event models rules are about, worked out again when a mapping changed."""
+    actions.mark_models()
+
+
 @every(seconds=3600)
 @job(name="detect.forget_signals", attempts=3)
 def forget_signals() -> None:

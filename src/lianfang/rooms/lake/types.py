@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, time
+from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -395,6 +395,17 @@ class Question:
     after: str = ""
     limit: int = 50
     check: Check | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """How many events of one class and activity a source brought on one day."""
+
+    class_uid: int
+    activity_id: int
+    source: str
+    day: date
+    count: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ __getattr__, __all__ = lazy.door(
         "erasing": "forget_source",
         "installing": "install_kept install_pack install_upload keep_upload remove_pack",
         "looking": "WATCHLIST hunt look_back",
+        "modelling": "mark_models",
         "monitors": "change_calendar change_monitor create_calendar create_monitor remove_calendar remove_monitor switch_monitor",
         "signalling": "forget_signals look_at_monitors",
         "owning": "note_reading_stopped",

@@ -23,6 +23,7 @@ from lianfang.kernel.ids import new_id
 from lianfang.kernel.labels import Severity
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.detect import models
+from lianfang.rooms.detect.actions import modelling
 from lianfang.rooms.detect.actions.editions import next_edition
 from lianfang.rooms.detect.actions.guarding import must_for_node
 from lianfang.rooms.detect.queries import framework, loading, pack_line, reading
@@ -108,6 +109,7 @@ def _write(read: reading.PackText, compiled: Compiled, actor: Viewer) -> models.
     pack.save()
     rows, problems = _rows(pack, read, compiled)
     created, changed, gone = _merge(pack, rows, {problem.rule: problem.reason for problem in problems if problem.rule})
+    modelling.mark(compiled, pack)
     pack.rules, pack.usable, pack.problems = len(rows), sum(not row.problem for row in rows), [asdict(problem) for problem in problems]
     pack.save()
     next_edition()
@@ -172,7 +174,7 @@ def _merge(pack: models.Pack, rows: list[models.Rule], broken: dict[str, str]) -
 def _write_marks(rows: list[models.Rule]) -> None:
     for start in range(0, len(rows), 500):
         part = rows[start : start + 500]
-        models.RuleMark.objects.filter(rule__in=[row.pk for row in part]).delete()
+        models.RuleMark.objects.filter(rule__in=[row.pk for row in part]).exclude(kind="model").delete()
         models.RuleMark.objects.bulk_create([mark for row in part for mark in _marks(row)], batch_size=1000)
 
 

@@ -128,7 +128,7 @@ class Rule(models.Model):
 
 
 class RuleMark(models.Model):
-    """A technique (with its parent), tactic or source product that a rule carries, as a scalar that every database can filter."""
+    """A technique (with its parent) or tactic that a rule carries, or an event model (``class.activity``) that it is about, as a scalar that every database can filter."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     rule = models.ForeignKey(Rule, on_delete=models.CASCADE, related_name="marks")

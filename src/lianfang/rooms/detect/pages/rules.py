@@ -22,12 +22,14 @@ from lianfang.kernel import clock
 from lianfang.kernel.errors import Fault, Invalid
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import actions, models, queries
-from lianfang.rooms.detect.queries import framework
+from lianfang.rooms.detect.queries import framework, incidents, library
 from lianfang.rooms.detect.queries.painting import painted
 from lianfang.rooms.lake import queries as lake
 
 SPANS = {"24h": (timedelta(hours=24), _("the last 24 hours")), "7d": (timedelta(days=7), _("the last 7 days")), "30d": (timedelta(days=30), _("the last 30 days")), "90d": (timedelta(days=90), _("the last 90 days"))}
 Rows = QuerySet[models.Rule]
+MODELS_SHOWN = 12
+"""Models that the page of a rule lists; a rule about all logs of a system has many."""
 
 
 def _by_mark(rows: Rows, values: list[str]) -> Rows:
@@ -57,6 +59,10 @@ def _alarms(viewer: Viewer) -> list[tuple[str, str]]:
 
 def _tactics(viewer: Viewer) -> list[tuple[str, str]]:
     return [(tactic.key, tactic.name) for tactic in framework.attack().tactics]
+
+
+def _models(viewer: Viewer) -> list[tuple[str, str]]:
+    return [(key, model.name) for key, model in library.event_models().items()]
 
 
 STATES = {"on": _("switched on"), "off": _("switched off"), "unusable": _("cannot be used")}
@@ -102,6 +108,7 @@ RULES = register(
             Filter("alarm", _("Alarm type"), kind="choice", choices=_alarms),
             Filter("tactic", _("Tactic"), kind="choice", choices=_tactics, apply=_by_mark),
             Filter("technique", _("Technique"), kind="text", apply=_by_mark),
+            Filter("model", _("Event model"), kind="choice", choices=_models, apply=_by_mark),
             Filter("status", _("Maturity")),
             Filter("product", _("Source product"), kind="choice", choices=_values("product")),
             Filter("fired_ever", _("Has fired"), kind="boolean", apply=_by_fired),
@@ -182,6 +189,18 @@ def techniques(request: HttpRequest, row: models.Rule) -> str:
     frame = framework.attack()
     rows = ((reverse("detect:rule_list"), id, id, frame.full_name(id), listed(frame.tactic(key).name for key in frame.served_by(id))) for id in row.techniques)
     return format_html('<ul class="tech-list">{}</ul>', format_html_join("", '<li><a href="{}?technique={}"><span class="mono">{}</span> {}</a><span class="quiet">{}</span></li>', rows)) if row.techniques else ""
+
+
+@panel("detect.rule.side", title=_("Event models"), order=25)
+def about_models(request: HttpRequest, row: models.Rule) -> str:
+    """The kinds of events that it can fire on, and the kind of incident that it speaks of."""
+    found = library.models_of(row)
+    lines = format_html_join("", '<li><a href="{}">{}</a></li>', ((reverse("detect:event_model", kwargs={"key": model.key}), model.name) for model in found[:MODELS_SHOWN]))
+    more = format_html('<li class="quiet">{}</li>', translate("and %(n)d more") % {"n": len(found) - MODELS_SHOWN}) if len(found) > MODELS_SHOWN else ""
+    place = incidents.of_rule(row.techniques, row.alarm)
+    kind = format_html('<p class="hint">{}</p>', translate("As an incident: %(category)s, %(kind)s. %(why)s") % {"category": place.category, "kind": place.kind, "why": place.why}) if place else ""
+    none = format_html('<p class="quiet">{}</p>', translate("No mapping of this node makes events that it can fire on.")) if not found else ""
+    return format_html('{}<ul class="model-mappings">{}{}</ul>{}', none, lines, more, kind)
 
 
 @panel("detect.rule.side", title=_("Where it is on"), order=30)

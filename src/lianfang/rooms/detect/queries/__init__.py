@@ -76,7 +76,7 @@ def rule_line(row: models.Rule) -> RuleLine:
 
 def coverage() -> dict[tuple[str, str], int]:
     """How many rules that are on carry each technique (with its parent) or tactic: (kind, value) → rules."""
-    rows = models.RuleMark.objects.filter(rule__enabled=True, rule__gone=False).order_by().values("kind", "value").annotate(n=Count("pk"))
+    rows = models.RuleMark.objects.filter(kind__in=("technique", "tactic"), rule__enabled=True, rule__gone=False).order_by().values("kind", "value").annotate(n=Count("pk"))
     return {(row["kind"], row["value"]): row["n"] for row in rows}
 
 

@@ -5,6 +5,7 @@ from lianfang.rooms.lake.queries.copies import ALWAYS, check_question, columns_o
 from lianfang.rooms.lake.queries.devices import devices
 from lianfang.rooms.lake.queries.drifting import drifts
 from lianfang.rooms.lake.queries.elsewhere import sql_on
+from lianfang.rooms.lake.queries.feeding import fed
 from lianfang.rooms.lake.queries.figures import (
     CAPTURES,
     belongs,
@@ -27,7 +28,7 @@ from lianfang.rooms.lake.queries.figures import (
 from lianfang.rooms.lake.queries.generations import copy_by_generation
 from lianfang.rooms.lake.queries.grading import class_name, model_in_use
 from lianfang.rooms.lake.queries.leaving import left, left_counts
-from lianfang.rooms.lake.queries.mappings import OWN, compiled, knows_template, mapping_text, may_read_samples, shipped, suggestions, template_choices
+from lianfang.rooms.lake.queries.mappings import OWN, compiled, in_use, knows_template, mapping_text, may_read_samples, shipped, suggestions, template_choices
 from lianfang.rooms.lake.queries.masking import address_rule, address_rules, preview, tried
 from lianfang.rooms.lake.queries.matching import seen
 from lianfang.rooms.lake.queries.measuring import coverage, freshness, measured
@@ -47,8 +48,8 @@ from lianfang.rooms.lake.queries.shielding import secret as pseudonym_secret
 
 __all__ = [
     "ALWAYS", "CAPTURES", "LISTED", "OPEN", "OPERATORS", "OWN", "SEALED", "WHOLE", "History", "Outgoing", "address_rule", "address_rules", "approving", "belongs", "capture_reader", "catalogue", "certificate", "check_question", "class_name",
-    "columns_of", "compiled", "copied", "copy_by_generation", "copy_levels", "coverage", "days_kept", "destination", "destinations", "devices", "drifts", "event", "events", "fingerprints", "freshness", "gauges", "graded_levels", "has_sample", "held",
-    "histogram", "history", "knows_template", "lag", "last_hour", "layers", "left", "left_counts", "lessons", "levels_of", "log_template", "mapping_text", "masked", "may_read_samples", "measured", "measures", "mined_to", "model_in_use", "next_port",
+    "columns_of", "compiled", "copied", "copy_by_generation", "copy_levels", "coverage", "days_kept", "destination", "destinations", "devices", "drifts", "event", "events", "fed", "fingerprints", "freshness", "gauges", "graded_levels", "has_sample", "held",
+    "histogram", "history", "in_use", "knows_template", "lag", "last_hour", "layers", "left", "left_counts", "lessons", "levels_of", "log_template", "mapping_text", "masked", "may_read_samples", "measured", "measures", "mined_to", "model_in_use", "next_port",
     "outgoing", "overview", "owner_choices", "owners", "preview", "pseudonym_secret", "raced", "rate_now", "readers", "reject_groups", "reject_ref", "rejects", "reread", "search", "seen", "seen_copy", "seen_hours", "shipped", "source_choices", "source_names",
     "sql", "sql_level", "sql_on", "sql_table", "still_there", "suggestions", "table_story", "template_choices", "template_sources", "template_tree", "templates_alike", "top",
     "tried", "veil", "way_in", "ways_in", "whole_rejects", "zones",

@@ -39,6 +39,17 @@ def shipped() -> tuple[Template, ...]:
     return _shipped(settings.CONTENT / "mappings")[0].templates
 
 
+def in_use() -> tuple[Template, ...]:
+    """Every template by which a source of this node may be mapped: those that ship, and the node's own."""
+    own = models.Mapping.objects.order_by("name").values_list("text", flat=True)
+    return (*shipped(), *map(_own, own))
+
+
+@lru_cache(maxsize=256)
+def _own(text: str) -> Template:
+    return compiled(text)
+
+
 def suggestions() -> Mapping[str, str]:
     """Plain name of a field → the column where the templates that ship put it, or that is called so."""
     return _shipped(settings.CONTENT / "mappings")[2]
