@@ -104,7 +104,7 @@ def compile_rules(texts: Iterable[RuleText], *, pipelines: Sequence[str] = DEFAU
 
 def _compile_text(text: RuleText, workshop: _Workshop, pipeline: ProcessingPipeline) -> None:
     try:
-        _refuse_alias_bomb(text.text)
+        refuse_alias_bomb(text.text)
         collection = SigmaCollection.from_yaml(text.text, collect_errors=True)
     except (SigmaError, yaml.YAMLError, Uncompilable, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         workshop.problems.append(Problem(text.path, "", _reason(error)))
@@ -118,7 +118,7 @@ def _compile_text(text: RuleText, workshop: _Workshop, pipeline: ProcessingPipel
         _compile_rule(text, rule, workshop, pipeline)
 
 
-def _refuse_alias_bomb(text: str) -> None:
+def refuse_alias_bomb(text: str) -> None:
     """YAML aliases multiply what is walked later; rules have a handful at most."""
     if "&" in text and sum(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)) > _MOST_ALIASES:
         raise Uncompilable("The text repeats itself by more YAML aliases than any rule needs.")
@@ -142,7 +142,7 @@ def _understand(text: RuleText, rule: object, workshop: _Workshop, pipeline: Pro
     if isinstance(rule, SigmaCorrelationRule):
         raise Uncompilable("Correlation rules are not run by this engine.")
     if isinstance(rule, SigmaFilter) or not isinstance(rule, SigmaRule):
-        raise Uncompilable("Filters are not applied by this engine: put the exception into the rule.")
+        raise Uncompilable("This is a filter, not a rule: make an exception of it.")
     if rule.errors:
         raise Uncompilable("; ".join(_reason(error) for error in rule.errors))
     described = _describe(text, rule)

@@ -35,6 +35,13 @@ def mark_models() -> None:
     actions.mark_models()
 
 
+@every(seconds=60)
+@job(name="detect.end_exemptions", attempts=1)
+def end_exemptions() -> None:
+    """Exceptions whose time has come are said to have ended."""
+    actions.end_exemptions()
+
+
 @every(seconds=3600)
 @job(name="detect.forget_signals", attempts=3)
 def forget_signals() -> None:

@@ -6,7 +6,7 @@ In: nothing. Out: frozen values that pages, the command line and higher rooms re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lianfang.kernel.facts import Fact
@@ -14,6 +14,16 @@ from lianfang.kernel.ref import Ref
 
 WINDOW = timedelta(minutes=15)
 """Findings fold by rule, host and a window of event time as long as this."""
+
+def window_of(moment: datetime) -> datetime:
+    """The start of the quarter of an hour in which ``moment`` lies, in UTC.
+
+    >>> window_of(datetime(2026, 11, 20, 8, 29, 59, tzinfo=UTC)).minute
+    15
+    """
+    seconds = int(WINDOW.total_seconds())
+    return datetime.fromtimestamp(moment.timestamp() // seconds * seconds, UTC)
+
 
 KEPT_EVENTS = 50
 """How many event ids a finding names; the rest are reachable in the lake by the column ``rules``."""

@@ -1,4 +1,4 @@
-"""The verbs of detect: install, test and prove packs, switch rules, watch for keywords, examine batches, look back, forget."""
+"""The verbs of detect: install, test and prove packs, switch rules, except what is normal, watch for keywords, examine batches, look back, forget."""
 
 from lianfang.kernel import lazy
 
@@ -6,6 +6,7 @@ __getattr__, __all__ = lazy.door(
     __name__,
     {
         "erasing": "forget_source",
+        "exempting": "change_exemption create_exemption end_exemptions enforce_exemption hear_of_ends remove_exemption withdraw_exemption",
         "installing": "install_kept install_pack install_upload keep_upload remove_pack",
         "looking": "WATCHLIST hunt look_back",
         "modelling": "mark_models",

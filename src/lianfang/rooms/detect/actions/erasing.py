@@ -10,7 +10,7 @@ from lianfang.commons.ledger import actions as ledger
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.detect import models
-from lianfang.rooms.detect.actions import monitors
+from lianfang.rooms.detect.actions import exempting, monitors
 
 AT_ONCE = 500
 
@@ -25,6 +25,8 @@ def forget_source(source: str, *, actor: Viewer = SYSTEM) -> int:
         gone += len(chunk)
     models.RuleSwitch.objects.filter(source=source).delete()
     monitors.forget_source(source, actor=actor)
+    for row in models.Exemption.objects.filter(source=source, state=models.ExemptionState.IN_FORCE):
+        exempting.withdraw_exemption(row, actor=actor)
     if one is not None:
         ledger.record("detect.findings_erased", Ref("lake", "source", str(uuid5(NAMESPACE_URL, source))), actor=actor, label=source, detail={"findings": gone}, territory=one.territory, industry=one.industry)
     return gone

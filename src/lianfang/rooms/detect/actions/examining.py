@@ -25,6 +25,7 @@ from lianfang.kernel import clock
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.actions import signalling
 from lianfang.rooms.detect.actions.editions import RULES
+from lianfang.rooms.detect.actions.sparing import Spared
 from lianfang.rooms.detect.actions.storing import store
 from lianfang.rooms.detect.queries import loading, watch, wording
 from lianfang.rooms.detect.types import IOC, OWN_LOGS, OWN_PACK
@@ -56,6 +57,7 @@ class Watchman:
         self._rules_at = self._watch_at = self._said_at = 0.0
         self.engine = Examiner(Compiled((), (), ()), cache_bytes=CACHE_BYTES)
         self.words = Words()
+        self.spared = Spared()
         self.keep_up()
 
     def examine(self, batch: Batch) -> dict[int, tuple[str, ...]]:
@@ -70,7 +72,9 @@ class Watchman:
         """Store what was found; a batch that was concluded before changes nothing."""
         hits = self.words.conclude(batch, hits)
         if hits:
-            store(batch.ref, batch.source, batch.columns, hits, organisation=batch.organisation)
+            self.keep_up()
+            spoken, taken = self.spared.split(hits, source=batch.source, territories=batch.columns["territory"], rows=batch.rows, origins=batch.logsources)
+            store(batch.ref, batch.source, batch.columns, spoken, organisation=batch.organisation, taken=taken)
         self._account()
 
     def keep_up(self) -> None:
@@ -92,6 +96,7 @@ class Watchman:
             self.engine.replace(loading.load_all())
             log.info("%d rules loaded", self.engine.stats().rules)
         self.words.read()
+        self.spared.read()
         self.switches, self.edition, self.digests = Switches.read(), edition, digests
 
     def _look_at_watch(self) -> None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from lianfang.kernel.labels import DataLevel
-from lianfang.rooms.detect.types import ENTITIES, KEPT_EVENTS, WINDOW
+from lianfang.rooms.detect.types import ENTITIES, KEPT_EVENTS, window_of
 
 KEPT_VALUES = 20
 HOSTS_PER_RULE = 200
@@ -23,7 +24,7 @@ HOSTS_PER_RULE = 200
 
 @dataclass(slots=True)
 class Fold:
-    """What one rule found on one host in one window of one batch. ``level``: the highest data level of its events."""
+    """What one rule found on one host in one window of one batch. ``level``: the highest data level of its events; ``exemption``: what took it."""
 
     rule_uid: str
     host: str
@@ -34,28 +35,19 @@ class Fold:
     last: datetime
     user: str = ""
     level: int = 0
+    exemption: UUID | None = None
     count: int = 0
     events: list[str] = field(default_factory=list)
     entities: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def key(self, batch: str) -> str:
         """What makes it one of a kind, however often the batch is examined."""
-        parts = (batch, self.rule_uid, self.host, self.territory, self.window.isoformat())
+        parts = (batch, self.rule_uid, self.host, self.territory, self.window.isoformat(), *([str(self.exemption)] if self.exemption else []))
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
     def plain_entities(self) -> dict[str, list[str]]:
         """Kinds of things that took part, each with its first values."""
         return {kind: list(values) for kind, values in self.entities.items() if values}
-
-
-def window_of(moment: datetime) -> datetime:
-    """The start of the quarter of an hour in which ``moment`` lies, in UTC.
-
-    >>> window_of(datetime(2026, 11, 20, 8, 29, 59, tzinfo=UTC)).minute
-    15
-    """
-    seconds = int(WINDOW.total_seconds())
-    return datetime.fromtimestamp(moment.timestamp() // seconds * seconds, UTC)
 
 
 class Folder:
@@ -108,9 +100,11 @@ class Folder:
         return str(self._at(name, row) or "")[:190]
 
 
-def fold(hits: Mapping[int, Sequence[str]], columns: Mapping[str, Sequence[Any]]) -> list[Fold]:
-    """All hits of a batch, folded; the earliest first."""
+def fold(hits: Mapping[int, Sequence[str]], columns: Mapping[str, Sequence[Any]], *, exemption: UUID | None = None) -> list[Fold]:
+    """All hits of a batch, folded; the earliest first. ``exemption``: what took them."""
     folder = Folder(columns)
     for row, uids in hits.items():
         folder.take(row, uids)
+    for one in folder.folds.values():
+        one.exemption = exemption
     return sorted(folder.folds.values(), key=lambda one: (one.first, one.rule_uid, one.host))

@@ -7,7 +7,7 @@ named by the rule, the hour and the events themselves: a hunt that was stopped, 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -25,6 +25,7 @@ from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.actions.guarding import must_for_node
+from lianfang.rooms.detect.actions.sparing import Spared
 from lianfang.rooms.detect.actions.storing import store
 from lianfang.rooms.detect.queries import explaining, loading, watch
 from lianfang.rooms.detect.types import IOC, OWN_PACK
@@ -105,28 +106,21 @@ def _examine(page: Sequence[Event], examiner: Examiner, owners: Mapping[str, str
 
 def _examine_source(source: str, events: Sequence[Event], examiner: Examiner, organisation: str, what: str, name: str) -> int:
     hits: dict[int, tuple[str, ...]] = {}
-    for rows, origins, places in _read(events):
+    again: dict[int, Any] = {}
+    sources: dict[int, Any] = {}
+    for rows, origins, places in explaining.read_events(events):
         for at, uids in examiner.rows(rows, origins):
             place = places[at]
             known = set(events[place]["rules"] or ())
             fresh = tuple(uid for uid in uids if uid not in known and (uid == what or uid.startswith(IOC)))
             if fresh:
                 hits[place] = (*hits.get(place, ()), *fresh)
+                again[place], sources[place] = rows[at], origins[at]
     if not hits:
         return 0
     columns = {column: [event[column] for event in events] for column in _COLUMNS if column not in ("rules", "raw")}
     these = sha256("\n".join(f"{events[place]['event_id']} {' '.join(uids)}" for place, uids in sorted(hits.items())).encode()).hexdigest()[:16]
-    return store(f"{name}-{these}:{source}"[:120], source, columns, hits, organisation=organisation, backfilled=True)
-
-
-def _read(events: Sequence[Event]) -> Iterable[tuple[Sequence[Any], Sequence[Any], list[int]]]:
-    """Originals read again, by codec: rows, log sources, and which event each row is of."""
-    by_codec: dict[str, list[int]] = defaultdict(list)
-    for place, event in enumerate(events):
-        if event["raw"]:
-            by_codec[explaining.guessed_codec(event["raw"][:64])].append(place)
-    for codec, places in by_codec.items():
-        rows, origins, frames = explaining.read_many(codec, [events[place]["raw"].encode() for place in places])
-        if rows:
-            yield rows, origins, [places[frame] for frame in frames]
-
+    spared = Spared()
+    spared.read()
+    spoken, taken = spared.split(hits, source=source, territories=columns["territory"], rows=again, origins=sources)
+    return store(f"{name}-{these}:{source}"[:120], source, columns, spoken, organisation=organisation, backfilled=True, taken=taken)

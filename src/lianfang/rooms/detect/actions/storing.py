@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -31,12 +32,14 @@ _COPIED = ("title", "title_zh", "author", "severity", "status", "techniques", "t
 
 
 @transaction.atomic
-def store(batch: str, source: str, columns: Mapping[str, Sequence[Any]], hits: Mapping[int, Sequence[str]], *, organisation: str = "", backfilled: bool = False, earlier: Mapping[str, Sequence[tuple[datetime, str]]] | None = None, actor: Viewer = SYSTEM) -> int:
+def store(batch: str, source: str, columns: Mapping[str, Sequence[Any]], hits: Mapping[int, Sequence[str]], *, organisation: str = "", backfilled: bool = False, taken: Mapping[UUID, Mapping[int, Sequence[str]]] | None = None, earlier: Mapping[str, Sequence[tuple[datetime, str]]] | None = None, actor: Viewer = SYSTEM) -> int:
     """Fold and keep what was found in ``batch``, whose source belongs to ``organisation`` (its id); returns how many findings were stored (0: they were there before).
 
+    ``taken``: hits that exceptions took; they are findings too, which name their exception and of which nobody above is told.
     ``earlier``: events of other batches (when, which) that belong to what a rule found here; they join its first finding.
     """
-    folds = folding.fold(hits, columns)
+    spoken = folding.fold(hits, columns)
+    folds = spoken + [fold for exemption, mine in (taken or {}).items() for fold in folding.fold(mine, columns, exemption=exemption)]
     if not folds or models.Finding.objects.filter(batch=batch).exists():
         return 0
     for uid, before in (earlier or {}).items():
@@ -45,10 +48,22 @@ def store(batch: str, source: str, columns: Mapping[str, Sequence[Any]], hits: M
     about = {"batch": batch, "source": source, "source_name": source, "organisation": organisation, "sample": source.startswith(SAMPLE), "backfilled": backfilled}
     models.Finding.objects.bulk_create([_finding(fold, said.get(fold.rule_uid, {}), about) for fold in folds], batch_size=500, ignore_conflicts=True)
     _count(folds)
-    detail = {"findings": len(folds), "events": sum(fold.count for fold in folds), "rules": len({fold.rule_uid for fold in folds}), "backfilled": backfilled}
+    _count_taken(folds)
+    detail = {"findings": len(folds), "excepted": len(folds) - len(spoken), "events": sum(fold.count for fold in folds), "rules": len({fold.rule_uid for fold in folds}), "backfilled": backfilled}
     ledger.record("detect.found", Ref("lake", "batch", batch.partition(":")[0]), actor=actor, label=source, detail=detail, territory=folds[0].territory, industry=folds[0].industry)
-    jobs.publish(FindingsStored(batch=batch, count=len(folds)))
+    if spoken:
+        jobs.publish(FindingsStored(batch=batch, count=len(spoken)))
     return len(folds)
+
+
+def _count_taken(folds: list[folding.Fold]) -> None:
+    """Each exception's own figures: how much it has taken, and when last."""
+    for exemption in sorted({fold.exemption for fold in folds if fold.exemption}):
+        mine = [fold for fold in folds if fold.exemption == exemption]
+        last = max(fold.last for fold in mine)
+        rows = models.Exemption.objects.filter(pk=exemption)
+        rows.update(findings=F("findings") + len(mine), events=F("events") + sum(fold.count for fold in mine))
+        rows.filter(Q(last=None) | Q(last__lt=last)).update(last=last)
 
 
 def _join(fold: folding.Fold, before: Sequence[tuple[datetime, str]]) -> None:
@@ -83,7 +98,7 @@ def _finding(fold: folding.Fold, said: dict[str, Any], about: dict[str, Any]) ->
     copied = {"title": fold.rule_uid, "severity": Severity.MEDIUM} | said
     return models.Finding(
         key=fold.key(about["batch"]), kind=kind, rule_uid=fold.rule_uid[:190], territory=fold.territory, industry=fold.industry, host=fold.host, user=fold.user, level=fold.level,
-        window=fold.window, first=fold.first, last=fold.last, count=fold.count, events=fold.events, entities=fold.plain_entities(), **copied, **about,
+        window=fold.window, first=fold.first, last=fold.last, count=fold.count, events=fold.events, entities=fold.plain_entities(), exemption=fold.exemption, **copied, **about,
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
-"""Tables of detect: packs and rules; findings; keyword alarms; and the counter by which examiners learn of changes."""
+"""Tables of detect: packs and rules; exceptions from rules; findings; keyword alarms; and the counter by which examiners learn of changes."""
 
+from lianfang.rooms.detect.models.exemptions import Exemption, ExemptionState
 from lianfang.rooms.detect.models.findings import Finding
 from lianfang.rooms.detect.models.monitors import Calendar, Episode, Monitor, Signal
 from lianfang.rooms.detect.models.rules import Edition, Examination, Level, Pack, Rule, RuleMark, RuleSwitch, Status
 
-__all__ = ["Calendar", "Edition", "Episode", "Examination", "Finding", "Level", "Monitor", "Pack", "Rule", "RuleMark", "RuleSwitch", "Signal", "Status"]
+__all__ = ["Calendar", "Edition", "Episode", "Examination", "Exemption", "ExemptionState", "Finding", "Level", "Monitor", "Pack", "Rule", "RuleMark", "RuleSwitch", "Signal", "Status"]

@@ -41,6 +41,7 @@ class Finding(Scoped):
     events = models.JSONField(_("event IDs"), default=list, editable=False)
     entities = models.JSONField(_("entities"), default=dict, editable=False)
     backfilled = models.BooleanField(_("found by looking back"), default=False, editable=False)
+    exemption = models.UUIDField(_("taken by an exception"), null=True, db_index=True, editable=False)
     created = models.DateTimeField(_("stored"), default=clock.now, editable=False)
 
     class Meta:

@@ -8,7 +8,7 @@ from lianfang.commons.frame.pages import Nav
 from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Sheet, register
 from lianfang.commons.people import queries as people
 from lianfang.rooms.detect import models, queries
-from lianfang.rooms.detect.queries import framework
+from lianfang.rooms.detect.queries import exemptions, framework
 from lianfang.rooms.lake import queries as lake
 
 FINDINGS = register(
@@ -37,6 +37,7 @@ FINDINGS = register(
             Column("kind", shown=False),
             Column("backfilled", shown=False),
             Column("sample", shown=False),
+            Column("exemption", _("Exception"), value=lambda row: exemptions.name_of(row.exemption), sort=False, shown=False),
             Column("rule_uid", cell="code", shown=False),
             Column("batch", cell="code", shown=False),
             Column("events", shown=False),
@@ -50,6 +51,8 @@ FINDINGS = register(
             Filter("last", _("Last event")),
             Filter("backfilled"),
             Filter("rule", _("Rule"), kind="text", lookup="rule_uid"),
+            Filter("exempted", _("Taken by an exception"), kind="boolean", apply=lambda rows, values: rows.filter(exemption__isnull=values[0] != "1")),
+            Filter("exemption", _("Exception"), kind="choice", choices=exemptions.choices),
         ),
         search=("title", "title_zh", "host", "named"),
         create=False,

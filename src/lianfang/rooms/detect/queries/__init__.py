@@ -108,8 +108,8 @@ def pack_line(row: models.Pack) -> PackLine:
 
 
 def findings_of(batch: str) -> list[FindingLine]:
-    """All findings of one batch, whosoever; for the rooms above, which act as the node."""
-    return [finding_line(row) for row in models.Finding.objects.filter(batch=batch).order_by("first", "id")]
+    """The findings of one batch that speak, whosoever; for the rooms above, which act as the node. What an exception took is not among them."""
+    return [finding_line(row) for row in models.Finding.objects.filter(batch=batch, exemption=None).order_by("first", "id")]
 
 
 def finding_rows(viewer: Viewer) -> QuerySet[models.Finding]:

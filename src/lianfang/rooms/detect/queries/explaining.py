@@ -7,7 +7,8 @@ what the examiner saw. Only the one rule is compiled for it, so a page explains 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from threading import Lock
 from typing import Any
@@ -139,6 +140,18 @@ def read_many(codec: str, frames: Sequence[bytes]) -> tuple[Sequence[Row], Seque
     """Many frames at once: rows, their log sources, and the frame each row came in. What cannot be read is left out."""
     found = codecs.decode(codec, frames)
     return found.rows, _log_sources(found.rows) if found.rows else (), found.origin
+
+
+def read_events(events: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Sequence[Row], Sequence[LogSource], list[int]]]:
+    """The originals (``raw``) of stored events read again: rows, log sources, and which event each row is of."""
+    by_codec: dict[str, list[int]] = defaultdict(list)
+    for place, event in enumerate(events):
+        if event["raw"]:
+            by_codec[guessed_codec(event["raw"][:64])].append(place)
+    for codec, places in by_codec.items():
+        rows, origins, frames = read_many(codec, [events[place]["raw"].encode() for place in places])
+        if rows:
+            yield rows, origins, [places[frame] for frame in frames]
 
 
 def _log_sources(rows: Sequence[Row]) -> Sequence[LogSource]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,11 +44,16 @@ def compile_texts(texts: Iterable[RuleText]) -> Compiled:
 
 def compile_pack(digest: str, texts: Iterable[RuleText]) -> Compiled:
     """The compiled rules of a pack, from the cache where it fits."""
+    return compile_lazily(digest, lambda: texts)
+
+
+def compile_lazily(digest: str, texts: Callable[[], Iterable[RuleText]]) -> Compiled:
+    """The same where the texts themselves cost something to make."""
     path = pack_file(digest)
     try:
         return Compiled.load(path)
     except (FileNotFoundError, Invalid):
-        compiled = compile_texts(texts)
+        compiled = compile_texts(texts())
         compiled.save(path)
         return compiled
 

@@ -48,6 +48,11 @@ def monitors_of(uids: Sequence[str], viewer: Viewer) -> dict[str, models.Monitor
     return {uid: rows[path[:36]] for uid, path in paths.items() if path[:36] in rows}
 
 
+def is_own(uid: str) -> bool:
+    """Whether a rule holds the words of a keyword alarm."""
+    return models.Rule.objects.filter(uid=uid, pack__name=OWN_PACK).exists()
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A stored log in which words were found; ``text`` as the viewer may see it."""

@@ -58,7 +58,7 @@ def whole(row: models.Alert, found: Story, viewer: Viewer) -> dict[str, Any]:
         "row": row, "subject": row, "story": found, "fields": fields(found), "steps": steps(row, viewer), "tone": STATE_TONES[State(row.state)], "verdict_tone": VERDICT_TONES.get(row.verdict, "quiet"),
         "score": told(row), "next": next_step(row, viewer), "others": other_steps(row, viewer), "verdicts": Verdict.choices, "people": queries.colleagues(viewer) if viewer.may("respond.alert.assign") else [],
         "can": {verb: viewer.may(f"respond.alert.{verb}") for verb in ("close", "assign", "comment", "reopen")}, "facts": fact_pairs(row, viewer), "techniques": techniques(row), "entities": entities(row, viewer),
-        "neighbours": queries.neighbours(row, viewer), "events": moments(row, found), "around_url": around_url(row, found, viewer), "rule": rule_of(row, viewer), "alarm": framework.alarm_name(row.alarm),
+        "neighbours": queries.neighbours(row, viewer), "events": moments(row, found), "around_url": around_url(row, found, viewer), "rule": rule_of(row, viewer), "except_url": except_url(row, found, viewer), "alarm": framework.alarm_name(row.alarm),
     }  # fmt: skip
 
 
@@ -266,6 +266,14 @@ def around_url(row: models.Alert, found: Story, viewer: Viewer) -> str:
     """The search for all that the host told in the time of the story."""
     base = url_of("lake:search") if viewer.may("lake.event.view") and row.host else ""
     return f"{base}?{urlencode({'f': f'host:is:{row.host}', 'since': clock.text(found.since), 'until': clock.text(found.until)})}" if base else ""
+
+
+def except_url(row: models.Alert, found: Story, viewer: Viewer) -> str:
+    """Where what this alert tells is called normal, with the opened event as its example."""
+    if row.kind != "sigma" or row.rule_uid.startswith(READING_LIMIT) or not viewer.may("detect.exemption.add") or monitors.is_own(row.rule_uid):
+        return ""
+    base = url_of("detect:exemption_from", uid=row.rule_uid)
+    return f"{base}?{urlencode({'event': found.shown['event_id']})}" if base and found.shown else base
 
 
 def url_of(name: str, **arguments: Any) -> str:

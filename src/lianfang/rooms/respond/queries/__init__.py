@@ -4,5 +4,6 @@ from lianfang.rooms.respond.queries.asking import alert, alerts, line_of, newest
 from lianfang.rooms.respond.queries.matrix import matrix
 from lianfang.rooms.respond.queries.situation import SPANS, situation
 from lianfang.rooms.respond.queries.story import Story, colleagues, neighbours, story
+from lianfang.rooms.respond.queries.without import without
 
-__all__ = ["SPANS", "Story", "alert", "alerts", "colleagues", "line_of", "matrix", "neighbours", "newest_since", "of_batch", "seen", "situation", "story", "took_part", "version"]
+__all__ = ["SPANS", "Story", "alert", "alerts", "colleagues", "line_of", "matrix", "neighbours", "newest_since", "of_batch", "seen", "situation", "story", "took_part", "version", "without"]
