@@ -20,7 +20,7 @@ def test_where_logs_come_in_nothing_is_loaded_that_only_compiles_or_shows(tmp_pa
     done = subprocess.run([sys.executable, "-c", LOADED], env={**os.environ, "LIANFANG_HOME": str(tmp_path)}, capture_output=True, text=True, timeout=120, check=True)
     loaded = set(done.stdout.split())
     assert "django" in loaded
-    assert not loaded & {"sigma", "pyparsing", "jinja2", "openpyxl", "onnx", "sklearn"}
+    assert not loaded & {"sigma", "pyparsing", "jinja2", "openpyxl", "onnx", "sklearn", "duckdb", "ninja"}
 
 
 def test_no_action_asks_where_a_page_is():

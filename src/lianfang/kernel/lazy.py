@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 
@@ -28,3 +29,15 @@ def door(package: str, behind: Mapping[str, str]) -> tuple[Callable[[str], Any],
         return found
 
     return ask, sorted(where)
+
+
+class Library(ModuleType):
+    """A library that is loaded when something of it is first asked for: for one that a process names and may never use.
+
+    >>> late = Library("fractions")
+    >>> late.Fraction(1, 2) + 1
+    Fraction(3, 2)
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self.__name__), name)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator
-from typing import Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any
 
 from lianfang.kernel.errors import Invalid, Refused
+
+if TYPE_CHECKING:
+    import duckdb
 
 MAKERS = frozenset({"unnest", "range", "generate_series"})
 SECRETIVE = frozenset({"current_setting", "getenv", "getvariable", "current_catalog", "current_schemas", "version", "pragma_version", "write_log", "add_parquet_key", "in_search_path"})

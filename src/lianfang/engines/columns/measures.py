@@ -13,13 +13,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow.parquet as pq
 
 from lianfang.engines.columns.rollups import Rollup
 from lianfang.engines.schema.events import BY_NAME, Kind
+from lianfang.kernel import lazy
 from lianfang.kernel.errors import Invalid
+
+if TYPE_CHECKING:
+    import duckdb
+else:
+    duckdb = lazy.Library("duckdb")
 
 QUALITY = Rollup("quality", 3600, ("source", "territory", "industry", "level", "check"))
 """Where the counts lie: beside the roll-ups, with a name of their own."""

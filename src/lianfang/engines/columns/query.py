@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -29,7 +28,13 @@ from lianfang.engines.columns.rollups import Rollup
 from lianfang.engines.columns.shape import EVENTS
 from lianfang.engines.columns.sieves import Holds
 from lianfang.engines.columns.store import EventStore, Snapshot
+from lianfang.kernel import lazy
 from lianfang.kernel.errors import Conflict, Invalid, Refused
+
+if TYPE_CHECKING:
+    import duckdb
+else:
+    duckdb = lazy.Library("duckdb")
 
 ATTEMPTS = 4
 MOST_RANGES = 64

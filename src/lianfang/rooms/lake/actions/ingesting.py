@@ -44,8 +44,10 @@ PACE = 0.4
 """Seconds between two commits while little comes in: a commit costs the same for one event as for ten thousand."""
 FLUSH_BYTES = spool.SEGMENT_BYTES
 """So much is prepared at once: a full segment, or smaller ones together."""
-IN_MEMORY = 3
-"""Full segments in memory at once: one that is prepared; the others wait, or are stored in one commit, of which each costs much before its first event (decision 15)."""
+IN_MEMORY = 4
+"""Full segments in memory at once: two that are stored in one commit, which costs much before its first event (decision 15), and two that are prepared meanwhile."""
+TOGETHER = 0.2
+"""Seconds for which a full segment waits to be stored together with the next one."""
 MEMO_BYTES = 20 << 20
 LOOK = 0.05
 SOURCES_EVERY = 2.0
@@ -248,8 +250,7 @@ class Line:
                     waiting.put((round_, prepared))
                 else:
                     self._room.release()
-                full = sum(one.segment.size for one in prepared) >= FLUSH_BYTES // 2
-                found = bool(prepared)
+                full, found = _is_full(prepared), bool(prepared)
                 del prepared
                 stop.wait(LOOK if not found else 0.0 if full else max(0.0, PACE - (monotonic() - started)))
         finally:
@@ -314,10 +315,13 @@ class Line:
             return []
 
     def _keep_all(self, waiting: queue.Queue[tuple[int, list[Prepared]] | None]) -> None:
-        """All that waits goes into one commit: the slower storing is, the more it does at once."""
+        """All that waits goes into one commit: the slower storing is, the more it does at once, and two segments of a flood in any case."""
         more = True
         while more:
             items = [waiting.get(), *(waiting.get() for _ in range(waiting.qsize()))]
+            if len(items) == 1 and items[0] and _is_full(items[0][1]):
+                with suppress(queue.Empty):
+                    items.append(waiting.get(timeout=TOGETHER))
             more = items[-1] is not None
             prepared = [one for item in items if item and item[0] == self._round for one in item[1]]
             if prepared:
@@ -350,6 +354,11 @@ class Line:
         if monotonic() - self._recovered > RECOVER_EVERY:
             self._recovered = monotonic()
             spool.recover_all(receiving.root())
+
+
+def _is_full(prepared: list[Prepared]) -> bool:
+    """Whether more is likely to come at once."""
+    return sum(one.segment.size for one in prepared) >= FLUSH_BYTES // 2
 
 
 def settle(*, progress: Callable[[int], object] | None = None, seconds: float = 600.0) -> None:
