@@ -1,4 +1,4 @@
-"""Tables of respond: alerts, the findings folded into each, what each carries, and what people wrote about it."""
+"""Tables of respond: alerts, the findings folded into each, what each carries, what people wrote about it; the incidents they make."""
 
 from __future__ import annotations
 
@@ -156,3 +156,79 @@ class Comment(models.Model):
 
     def __str__(self) -> str:
         return self.text[:60]
+
+
+class Incident(Scoped):
+    """Alerts that belong together by what takes part in them and by time. Where it stands follows from its alerts; what a person calls it stays."""
+
+    title = models.CharField(_("incident"), max_length=250, default="")
+    title_zh = models.CharField(max_length=250, default="", editable=False)
+    named = models.BooleanField(default=False, editable=False)
+    severity = models.PositiveSmallIntegerField(_("severity"), default=Severity.MEDIUM, editable=False)
+    score = models.PositiveSmallIntegerField(_("score"), default=0, editable=False)
+    reasons = models.JSONField(_("reasons"), default=list, editable=False)
+    alerts = models.PositiveIntegerField(_("alerts"), default=0, editable=False)
+    waiting = models.PositiveIntegerField(_("not closed"), default=0, editable=False)
+    events = models.PositiveBigIntegerField(_("events"), default=0, editable=False)
+    hosts = models.JSONField(_("hosts"), default=list, editable=False)
+    tactics = models.JSONField(_("tactics"), default=list, editable=False)
+    techniques = models.JSONField(_("techniques"), default=list, editable=False)
+    first = models.DateTimeField(_("first event"), editable=False)
+    last = models.DateTimeField(_("last event"), editable=False)
+    verdict = models.CharField(_("verdict"), max_length=14, choices=Verdict.choices, default="", blank=True, editable=False)
+    assignee = models.CharField(max_length=60, default="", db_index=True, editable=False)
+    assignee_name = models.CharField(_("assignee"), max_length=120, default="", editable=False)
+    created = models.DateTimeField(_("created"), default=clock.now, editable=False)
+    changed = models.DateTimeField(_("last change"), default=clock.now, editable=False)
+
+    class Meta:
+        verbose_name = _("incident")
+        verbose_name_plural = _("incidents")
+        ordering = ("-score", "-last", "-id")
+        indexes = (
+            models.Index(fields=["-score", "-id"], name="respond_incident_ranked"),
+            models.Index(fields=["-last", "-id"], name="respond_incident_newest"),
+            models.Index(fields=["territory", "first", "last"], name="respond_incident_span"),
+        )
+
+    def __str__(self) -> str:
+        return self.title if self.named else either(self.title_zh, self.title)
+
+    @property
+    def ref(self) -> Ref:
+        return Ref("respond", "incident", str(self.pk))
+
+    @property
+    def why(self) -> list[Reason]:
+        """The terms of the score, the weightiest first."""
+        return [Reason(**term) for term in self.reasons]
+
+
+class Member(models.Model):
+    """An alert in its incident, and why: the link by which it hangs on another (``one``). ``held``: a person put it there."""
+
+    alert = models.OneToOneField(Alert, on_delete=models.CASCADE, primary_key=True, related_name="member")
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="members")
+    held = models.BooleanField(default=False)
+    one = models.UUIDField(null=True)
+    kind = models.CharField(max_length=12, default="")
+    value = models.CharField(max_length=300, default="")
+    gap = models.FloatField(default=0.0)
+    weight = models.FloatField(default=0.0)
+
+    def __str__(self) -> str:
+        return str(self.alert_id)
+
+
+class Stirred(models.Model):
+    """A day of an organisation whose alerts changed and are to be grouped anew."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    territory = models.CharField(max_length=60)
+    day = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["territory", "day"], name="respond_stirred_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.territory} {self.day}"

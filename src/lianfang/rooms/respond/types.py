@@ -90,6 +90,10 @@ TITLES = {
     "rarity": _("Rarity"),
     "novelty": _("New on this host"),
     "volume": _("Volume"),
+    "loudest": _("Loudest alert"),
+    "phases": _("Phases of an attack"),
+    "spread": _("Hosts"),
+    "rules": _("Rules"),
 }
 
 _STATUS = {
@@ -133,6 +137,14 @@ def _volume(facts: dict[str, Any]) -> str:
     return ngettext("%(n)d event is folded into this alert.", "%(n)d events are folded into this alert.", count) % {"n": count}
 
 
+def _phases(facts: dict[str, Any]) -> str:
+    seen = int(facts["tactics"])
+    if seen < 2:
+        return str(_("Only one phase of an attack was seen."))
+    words = ngettext("%(n)d phase of an attack was seen", "%(n)d phases of an attack were seen", seen) % {"n": seen}
+    return words + str(_(", in the order of an attack.") if facts.get("ordered") else _("."))
+
+
 _WORDS: dict[str, Any] = {
     "severity": lambda facts: _SEVERITY.get(int(facts["severity"]), ""),
     "confidence": lambda facts: _STATUS.get(str(facts["status"]), _("The rule does not say how ripe it is.")),
@@ -142,6 +154,10 @@ _WORDS: dict[str, Any] = {
     "rarity": _rarity,
     "novelty": _novelty,
     "volume": _volume,
+    "loudest": lambda facts: _("Its loudest alert has the score %(n)d.") % {"n": facts["score"]},
+    "phases": _phases,
+    "spread": lambda facts: ngettext("It lies on %(n)d host.", "It reaches over %(n)d hosts.", int(facts["hosts"])) % {"n": facts["hosts"]},
+    "rules": lambda facts: ngettext("%(n)d rule fired.", "%(n)d different rules fired.", int(facts["rules"])) % {"n": facts["rules"]},
 }
 
 

@@ -27,6 +27,7 @@ from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Invalid, Missing
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.respond import models
+from lianfang.rooms.respond.actions import grouping
 from lianfang.rooms.respond.types import OPEN, AlertLine, State, Verdict
 
 LONGEST_COMMENT = 10_000
@@ -48,6 +49,7 @@ def _move(alert: models.Alert, allowed: Iterable[State], *, to: State | None, **
         who = _("by %(name)s") % {"name": now.assignee_name} if now.assignee_name else ""
         raise Conflict(_("This alert is %(state)s") % {"state": now.get_state_display()} + (f" ({who})" if who else ""), why=_("It does not allow this step, or somebody was faster."), todo=_("Look at it again and decide anew."), details={"state": now.state})
     alert.refresh_from_db()
+    grouping.stir([alert])
     return alert
 
 

@@ -11,6 +11,7 @@ from lianfang.commons.ledger import actions as ledger
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.respond import models
+from lianfang.rooms.respond.actions import grouping
 
 AT_ONCE = 500
 
@@ -22,7 +23,9 @@ def forget_source(source: str, *, label: str = "", actor: Viewer = SYSTEM) -> in
     one = models.Alert.objects.filter(source=source).first()
     while chunk := list(models.Alert.objects.filter(source=source).order_by("id").values_list("pk", flat=True)[:AT_ONCE]):
         attachments.forget(Ref("respond", "alert", str(pk)) for pk in chunk)
-        models.Alert.objects.filter(pk__in=chunk).delete()
+        rows = models.Alert.objects.filter(pk__in=chunk)
+        grouping.stir(rows)
+        rows.delete()
         gone += len(chunk)
     if one is not None:
         ledger.record("respond.alerts_erased", Ref("lake", "source", str(uuid5(NAMESPACE_URL, source))), actor=actor, label=label or one.source_name, detail={"alerts": gone}, territory=one.territory, industry=one.industry)

@@ -21,7 +21,7 @@ from lianfang.rooms.detect import queries as detect
 from lianfang.rooms.detect.queries import framework
 from lianfang.rooms.detect.types import FindingLine
 from lianfang.rooms.respond import models
-from lianfang.rooms.respond.actions import folding, ranking
+from lianfang.rooms.respond.actions import folding, grouping, ranking
 from lianfang.rooms.respond.actions.folding import Key, Session
 from lianfang.rooms.respond.types import GAP, MEMORY, OPEN, STORY, AlertRaised
 
@@ -44,6 +44,7 @@ def raise_alerts(batch: str, *, actor: Viewer = SYSTEM) -> int:
     sessions = [session for session in _folded(findings) if session.changed]
     fresh = [session.alert for session in sessions if not session.stored]
     _store(sessions)
+    grouping.stir([*(session.alert for session in sessions), *(gone for session in sessions for gone in session.absorbed)])
     ranked = rank_hosts({(session.alert.territory, session.alert.host) for session in sessions}, touched=[session.alert for session in sessions])
     fresh.sort(key=lambda alert: (-ranked.get(alert.pk, 0), alert.pk))
     _tell(batch, findings, fresh, sessions, actor=actor)

@@ -76,6 +76,28 @@ def rank(sight: Sight, *, severity: int, status: str, count: int, around: Iterab
         "novelty": (1 / (1 + past.before), {"before": past.before}),
         "volume": (min(1.0, math.log10(max(1, count)) / 3), {"count": count}),
     }
-    score = scores.weighted([scores.Term(name, value, WEIGHTS[name]) for name, (value, _facts) in found.items()])
+    return _scored(found, WEIGHTS)
+
+
+INCIDENT = {"loudest": 52, "phases": 22, "spread": 10, "rules": 10, "watch": 6}
+"""The same for an incident, which is more than its loudest alert where it shows the stages of an attack, reaches far, or many rules agree."""
+
+
+def rank_incident(sights: list[Sight], *, loudest: int, hosts: int, order: dict[str, int]) -> tuple[int, list[Reason]]:
+    """Score and reasons of an incident. ``loudest``: the highest score of its alerts, of those not closed where there are any."""
+    stages, ordered = story(sights, order)
+    rules, watch = len({sight.rule_uid for sight in sights}), any(sight.kind == "ioc" for sight in sights)
+    found: dict[str, tuple[float, dict[str, Any]]] = {
+        "loudest": (loudest / 100, {"score": loudest}),
+        "phases": (min(1.0, max(0, stages - 1) / 4 * (1.0 if ordered else 0.75)), {"tactics": stages, "ordered": ordered}),
+        "spread": (1 - 1 / max(1, hosts), {"hosts": max(1, hosts)}),
+        "rules": (1 - 0.7 ** (rules - 1), {"rules": rules}),
+        "watch": (float(watch), {"hit": watch}),
+    }
+    return _scored(found, INCIDENT)
+
+
+def _scored(found: dict[str, tuple[float, dict[str, Any]]], weights: dict[str, int]) -> tuple[int, list[Reason]]:
+    score = scores.weighted([scores.Term(name, value, weights[name]) for name, (value, _facts) in found.items()])
     reasons = [Reason(term.name, round(term.value, 4), term.weight, round(term.points, 2), found[term.name][1]) for term in score.terms]
     return round(score.value), sorted(reasons, key=lambda reason: -reason.points)

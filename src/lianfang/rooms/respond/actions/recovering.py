@@ -10,6 +10,7 @@ from lianfang.kernel.errors import Conflict
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.detect.types import MonitorRecovered
 from lianfang.rooms.respond import models
+from lianfang.rooms.respond.actions import grouping
 from lianfang.rooms.respond.types import OPEN, State, Verdict
 
 
@@ -36,5 +37,6 @@ def _mark(alert: models.Alert, fact: MonitorRecovered, actor: Viewer) -> None:
     if closes:
         change |= {"state": State.CLOSED, "verdict": Verdict.RECOVERED, "closed": now}
     if models.Alert.objects.filter(pk=alert.pk, state=alert.state, assignee=alert.assignee).update(**change):
+        grouping.stir([alert])
         detail = {"at": fact.at, "event": fact.event, "closed": closes}
         ledger.record("respond.recovered", alert.ref, actor=actor, label=alert.title, detail=detail, territory=alert.territory, industry=alert.industry)

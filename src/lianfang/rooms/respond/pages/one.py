@@ -58,7 +58,7 @@ def whole(row: models.Alert, found: Story, viewer: Viewer) -> dict[str, Any]:
         "row": row, "subject": row, "story": found, "fields": fields(found), "steps": steps(row, viewer), "tone": STATE_TONES[State(row.state)], "verdict_tone": VERDICT_TONES.get(row.verdict, "quiet"),
         "score": told(row), "next": next_step(row, viewer), "others": other_steps(row, viewer), "verdicts": Verdict.choices, "people": queries.colleagues(viewer) if viewer.may("respond.alert.assign") else [],
         "can": {verb: viewer.may(f"respond.alert.{verb}") for verb in ("close", "assign", "comment", "reopen")}, "facts": fact_pairs(row, viewer), "techniques": techniques(row), "entities": entities(row, viewer),
-        "neighbours": queries.neighbours(row, viewer), "events": moments(row, found), "around_url": around_url(row, found, viewer), "rule": rule_of(row, viewer), "except_url": except_url(row, found, viewer), "alarm": framework.alarm_name(row.alarm),
+        "neighbours": queries.neighbours(row, viewer), "events": moments(row, found), "around_url": around_url(row, found, viewer), "rule": rule_of(row, viewer), "except_url": except_url(row, found, viewer), "incident": queries.incident_of(row, viewer), "alarm": framework.alarm_name(row.alarm),
     }  # fmt: skip
 
 
