@@ -160,6 +160,20 @@ def test_a_rule_that_no_event_can_satisfy_is_named_with_the_reason(console, node
     assert "“eq a.exe” and “endswith b.exe” cannot both hold" in said
 
 
+def test_which_rules_can_fire_on_what_came_in_and_what_the_others_wait_for(console, node, report):
+    found = console.json("rules", "coverage")
+    starter = next(pack for pack in found["packs"] if pack["pack"] == "lianfang-starter")
+    assert sum(starter["states"].values()) == starter["rules"]
+    missing = {(gap["product"], gap["service"]) for gap in found["sources"]}
+    assert ("linux", "sshd") not in missing  # its log was read above
+    assert ("windows", "security") in missing
+    assert {one["state"] for one in found["by_rule"]} >= {"source", "fired"}
+    assert all(one["rules"] >= one["alone"] for one in found["fields"])
+    said = console("rules", "coverage").stdout
+    assert "lianfang-starter" in said
+    assert f"log {' / '.join(part for part in (found['sources'][0][name] for name in ('product', 'category', 'service')) if part)}: {found['sources'][0]['rules']} rules wait for it." in said
+
+
 def test_a_pack_that_is_not_there_says_which_are(console, node):
     answer = console("rules", "test", "no-such-pack", "--proof", code=5)
     assert "lianfang-starter" in answer.stderr

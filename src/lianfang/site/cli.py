@@ -27,7 +27,7 @@ from lianfang import __version__
 from lianfang.kernel.errors import Conflict, Fault, Invalid, Missing, Refused
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, help="Joint cyber defence: run and keep a node of Lianfang (联防).", context_settings={"help_option_names": ["-h", "--help"]})
-rules = typer.Typer(no_args_is_help=True, help="Rule packs: install, list, test, prove.")
+rules = typer.Typer(no_args_is_help=True, help="Rule packs: install, list, test, prove, coverage.")
 ledger = typer.Typer(no_args_is_help=True, help="The record of everything: verify it.")
 people = typer.Typer(no_args_is_help=True, help="Accounts: reset a password.")
 source = typer.Typer(no_args_is_help=True, help="Log sources: add one that sends over HTTP.")
@@ -339,6 +339,30 @@ def _prove(node: Any, packs: list[str], as_json: bool) -> None:
         out.print(f"{report.events} events, {report.near_misses} of them near misses; {len(report.problems)} rules could not be compiled", highlight=False)
     if report.differing:
         raise typer.Exit(1)
+
+
+@rules.command("coverage")
+def rules_coverage(as_json: AsJson = False, most: Annotated[int, typer.Option(help="Fields and log sources to print; JSON holds all.")] = 20) -> None:
+    """Which rules can fire on what this node received lately, which fields and logs the others wait for, and what to switch on to get there."""
+    node = _english()
+    from lianfang.rooms.detect import actions as detect
+    from lianfang.rooms.detect.queries import covering
+
+    with err.status("Looking …"):
+        detect.survey(again=True)
+        found = covering.coverage(node.console())
+    if as_json:
+        _show({**found.document, "by_rule": [{"uid": rule.uid, "title": rule.title, "pack": rule.pack, "state": rule.state, "waits": list(rule.waits), "last_fired": rule.last_fired} for rule in covering.by_rule(node.console())]})
+        return
+    states = [state for state in found.packs[0].states if found.count(state)] if found.packs else []
+    table = Table("pack", "rules", *states)
+    for pack in found.packs:
+        table.add_row(pack.pack, str(pack.rules), *(str(pack.states[state]) for state in states))
+    out.print(table)
+    for one in found.fields[:most]:
+        out.print(f"field {one.field}: {one.rules} rules wait for it ({one.alone} for it alone); {', '.join(one.kinds[:3])}, sent by {', '.join(one.sources) or '?'}, come without. {one.advice}", highlight=False, markup=False, soft_wrap=True)
+    for gap in found.sources[:most]:
+        out.print(f"log {gap.name}: {gap.rules} rules wait for it. {gap.advice}", highlight=False, markup=False, soft_wrap=True)
 
 
 @ledger.command("verify")

@@ -96,7 +96,6 @@ def test_the_examiner_tells_how_it_stands(watchman, batch):
     told = queries.health()
     assert told.loaded == 3
     assert told.seen is not None
-    assert "commandline" in queries.fields_seen()
 
 
 def test_what_came_of_a_source_goes_with_it(watchman, batch):

@@ -37,7 +37,7 @@ def rule(name):
     return models.Rule.objects.get(uid=UID[name])
 
 
-@pytest.mark.parametrize("page", ["rule_list", "pack_list", "finding_list", "install", "try", "hunt"])
+@pytest.mark.parametrize("page", ["rule_list", "pack_list", "finding_list", "install", "try", "hunt", "coverage"])
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
 def test_every_page_opens_for_who_keeps_the_rules(installed, client_of, page, language):
     assert client_of("member", language).get(reverse(f"detect:{page}")).status_code == 200

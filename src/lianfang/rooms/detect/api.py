@@ -1,4 +1,4 @@
-"""The JSON API of detect beyond what every sheet gives: how often each indicator was met."""
+"""The JSON API of detect beyond what every sheet gives: how often each indicator was met, which rules can fire."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 from lianfang.commons.frame.pages import api
 from lianfang.rooms.detect import queries
-from lianfang.rooms.detect.queries import incidents, library
+from lianfang.rooms.detect.queries import covering, incidents, library
 
 router = api("detect")
 
@@ -55,3 +55,9 @@ def incident_level(request: HttpRequest, importance: str, loss: str, harm: str) 
 def hits(request: HttpRequest, since: datetime | None = None, rule: str = "", limit: int = 200) -> list[dict[str, Any]]:
     """The most often met first; ``rule`` asks for one indicator, as findings name it."""
     return [asdict(one) | {"rule": one.uid} for one in queries.hits(request.viewer, since=since, rule=rule, limit=max(1, min(limit, 1000)))]  # type: ignore[attr-defined]
+
+
+@router.get("/coverage/", summary="Which rules can fire on what this node receives, and what the others wait for", operation_id="detect_coverage", tags=["detect.rule"])
+def coverage(request: HttpRequest) -> dict[str, Any]:
+    """By pack the number of rules in each state; fields and log sources that are missing, with the rules that wait for them. A rule's own state is in its ``reach`` and ``waits``."""
+    return covering.coverage(request.viewer).document  # type: ignore[attr-defined]

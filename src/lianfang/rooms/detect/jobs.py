@@ -1,4 +1,4 @@
-"""Time has come: see who gave no sign of life. Long work: installing a pack that was uploaded, looking back over the lake."""
+"""Time has come: see who gave no sign of life, which rules can fire. Long work: installing a pack that was uploaded, looking back over the lake."""
 
 from __future__ import annotations
 
@@ -40,6 +40,13 @@ def mark_models() -> None:
 def end_exemptions() -> None:
     """Exceptions whose time has come are said to have ended."""
     actions.end_exemptions()
+
+
+@every(seconds=60)
+@job(name="detect.survey", attempts=1)
+def survey() -> None:
+    """Which rules can fire on what came in, looked at again when rules or kinds of events changed."""
+    actions.survey()
 
 
 @every(seconds=3600)

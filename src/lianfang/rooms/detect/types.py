@@ -5,7 +5,7 @@ In: nothing. Out: frozen values that pages, the command line and higher rooms re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -283,6 +283,84 @@ class ProofReport:
     unbuilt: int
     problems: tuple[Problem, ...]
     proofs: tuple[RuleProof, ...]
+
+
+STATES = ("fired", "ready", "fields", "source", "unknown", "off", "unusable")
+"""What may be said of a rule on this node: it fired; it can; events of its kind come, but without fields that it needs; no such
+events come; not yet looked at; switched off; cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackCoverage:
+    """How many rules of a pack are in each of ``STATES``."""
+
+    id: str
+    pack: str
+    rules: int
+    states: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MissingField:
+    """A field for which ``rules`` wait, ``alone`` of them for nothing else. ``kinds``: the kinds of events that come without it, from ``sources``."""
+
+    field: str
+    rules: int
+    alone: int
+    kinds: tuple[str, ...]
+    sources: tuple[str, ...]
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class MissingSource:
+    """A log source, in Sigma's names, from which nothing comes, and how many rules wait for it."""
+
+    product: str
+    category: str
+    service: str
+    rules: int
+    advice: str
+
+    @property
+    def name(self) -> str:
+        return " / ".join(part for part in (self.product, self.category, self.service) if part) or "?"
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Which rules can fire on what this node receives. ``at``: when that was looked at last (``None``: never); ``kinds``: of events that came."""
+
+    at: datetime | None
+    kinds: int
+    packs: tuple[PackCoverage, ...]
+    fields: tuple[MissingField, ...]
+    sources: tuple[MissingSource, ...]
+
+    @property
+    def rules(self) -> int:
+        return sum(pack.rules for pack in self.packs)
+
+    def count(self, *states: str) -> int:
+        """How many rules are in these states."""
+        return sum(pack.states[state] for pack in self.packs for state in states)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """As plain data. ``able``: rules that fired or can fire."""
+        return asdict(self) | {"rules": self.rules, "able": self.count("fired", "ready")}
+
+
+@dataclass(frozen=True, slots=True)
+class RuleState:
+    """One rule on this node: which of ``STATES``, and for which fields it waits."""
+
+    uid: str
+    title: str
+    pack: str
+    state: str
+    waits: tuple[str, ...]
+    last_fired: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ __getattr__, __all__ = lazy.door(
         "owning": "note_reading_stopped",
         "proving": "prove_packs",
         "storing": "store",
+        "surveying": "survey",
         "switching": "disable enable switch",
         "testing": "samples_of test_pack",
     },

@@ -6,10 +6,10 @@ from django.db.models import F
 
 from lianfang.rooms.detect import models
 
-RULES = "rules"
+RULES, KINDS = "rules", "kinds"
 
 
-def next_edition() -> None:
-    """Move the counter, in the caller's transaction."""
-    if not models.Edition.objects.filter(name=RULES).update(number=F("number") + 1):
-        models.Edition.objects.bulk_create([models.Edition(name=RULES, number=1)], ignore_conflicts=True)
+def next_edition(name: str = RULES) -> None:
+    """Move the counter (of the rules, or of the kinds of events that came in), in the caller's transaction."""
+    if not models.Edition.objects.filter(name=name).update(number=F("number") + 1):
+        models.Edition.objects.bulk_create([models.Edition(name=name, number=1)], ignore_conflicts=True)

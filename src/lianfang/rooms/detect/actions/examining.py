@@ -25,6 +25,7 @@ from lianfang.kernel import clock
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.actions import signalling
 from lianfang.rooms.detect.actions.editions import RULES
+from lianfang.rooms.detect.actions.noting import Kinds
 from lianfang.rooms.detect.actions.sparing import Spared
 from lianfang.rooms.detect.actions.storing import store
 from lianfang.rooms.detect.queries import loading, watch, wording
@@ -37,9 +38,6 @@ LOOK_AT_RULES = 1.0
 LOOK_AT_WATCH = 3.0
 SAY = 15.0
 """Seconds between two looks at the edition, at the watch list, and between two accounts of itself."""
-LOOKED_AT = 40
-"""Rows of a batch whose field names are noted, so that a rule's page can say which fields this node's data has."""
-FIELDS_KEPT = 3000
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 WORDS_BYTES = 8 << 20
 CACHE_BYTES = 28 << 20
@@ -53,7 +51,7 @@ class Watchman:
         self.edition, self.watch_version = -1, ""
         self.switches = Switches({}, {})
         self.digests: tuple[str, ...] = ()
-        self.seen: dict[str, str] = {}
+        self.kinds = Kinds()
         self._rules_at = self._watch_at = self._said_at = 0.0
         self.engine = Examiner(Compiled((), (), ()), cache_bytes=CACHE_BYTES)
         self.words = Words()
@@ -63,7 +61,7 @@ class Watchman:
     def examine(self, batch: Batch) -> dict[int, tuple[str, ...]]:
         """Row → uids of the rules and indicators that fired, as far as they are on for the batch's source."""
         self.keep_up()
-        self._note_fields(batch)
+        self.kinds.note(batch)
         on = self.switches.on_for(batch.source)
         found = ((row, tuple(uid for uid in uids if uid in on or uid.startswith(IOC))) for row, uids in self.engine.rows(batch.rows, batch.logsources))
         return self.words.examine(batch, {row: uids for row, uids in found if uids}, on)
@@ -105,12 +103,6 @@ class Watchman:
             self.engine.rewatch(sets)
             self.watch_version = version
 
-    def _note_fields(self, batch: Batch) -> None:
-        for row in batch.rows[:LOOKED_AT]:
-            for name in row:
-                if name not in self.seen and len(self.seen) < FIELDS_KEPT:
-                    self.seen[name] = batch.source
-
     def _account(self) -> None:
         """Say now and then how this examiner stands."""
         if monotonic() - self._said_at < SAY:
@@ -118,9 +110,10 @@ class Watchman:
         self._said_at = monotonic()
         stats = self.engine.stats()
         told: dict[str, Any] = {name: getattr(stats, name) for name in ("engine", "events", "hits", "values", "keys", "classes", "cached_bytes")}
-        row = {"edition": self.edition, "watch": self.watch_version, "loaded": stats.rules, "stats": told, "fields": self.seen, "said": clock.now()}
+        row = {"edition": self.edition, "watch": self.watch_version, "loaded": stats.rules, "stats": told, "said": clock.now()}
         with transaction.atomic():
             models.Examination.objects.update_or_create(worker=f"{socket.gethostname()[:60]}:{os.getpid()}", defaults=row)
+        self.kinds.tell()
 
 
 class Words:

@@ -3,6 +3,6 @@
 from lianfang.rooms.detect.models.exemptions import Exemption, ExemptionState
 from lianfang.rooms.detect.models.findings import Finding
 from lianfang.rooms.detect.models.monitors import Calendar, Episode, Monitor, Signal
-from lianfang.rooms.detect.models.rules import Edition, Examination, Level, Pack, Rule, RuleMark, RuleSwitch, Status
+from lianfang.rooms.detect.models.rules import Edition, EventKind, Examination, Level, Pack, Reach, Rule, RuleMark, RuleSwitch, Status, Survey
 
-__all__ = ["Calendar", "Edition", "Episode", "Examination", "Exemption", "ExemptionState", "Finding", "Level", "Monitor", "Pack", "Rule", "RuleMark", "RuleSwitch", "Signal", "Status"]
+__all__ = ["Calendar", "Edition", "Episode", "EventKind", "Examination", "Exemption", "ExemptionState", "Finding", "Level", "Monitor", "Pack", "Reach", "Rule", "RuleMark", "RuleSwitch", "Signal", "Status", "Survey"]

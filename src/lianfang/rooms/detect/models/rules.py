@@ -35,6 +35,15 @@ class Status(models.TextChoices):
     UNSUPPORTED = "unsupported", _("unsupported")
 
 
+class Reach(models.TextChoices):
+    """How far a rule is from firing, by what this node has received."""
+
+    UNKNOWN = "", _("not yet looked at")
+    READY = "ready", _("can fire")
+    FIELDS = "fields", _("waits for fields")
+    SOURCE = "source", _("no such log comes")
+
+
 class Pack(models.Model):
     """A set of rules that came together. Installing it again updates it and keeps what people switched."""
 
@@ -92,6 +101,9 @@ class Rule(models.Model):
     text = models.TextField(_("rule text"), editable=False)
     digest = models.CharField(_("digest"), max_length=64, editable=False)
     problem = models.CharField(_("problem"), max_length=400, default="", editable=False)
+    reach = models.CharField(_("reach"), max_length=8, choices=Reach.choices, default=Reach.UNKNOWN, blank=True, db_index=True, editable=False)
+    waits = models.JSONField(_("waits for"), default=list, editable=False)
+    nearest = models.CharField(_("kind of event"), max_length=32, default="", editable=False)
     enabled = models.BooleanField(_("switched on"), default=True)
     gone = models.BooleanField(_("no longer in its pack"), default=False, editable=False)
     fired = models.PositiveBigIntegerField(_("times fired"), default=0, editable=False)
@@ -169,8 +181,40 @@ class Edition(models.Model):
         return f"{self.name} {self.number}"
 
 
+class EventKind(models.Model):
+    """A kind of event that came in: log source, channel and event id, with the fields that some of its events had and the sources that sent it.
+
+    ``id`` is derived from what it is a kind of, so that several examiners tell of the same row.
+    """
+
+    id = models.CharField(primary_key=True, max_length=32, editable=False)
+    product = models.CharField(max_length=60, default="")
+    category = models.CharField(max_length=60, default="")
+    service = models.CharField(max_length=60, default="")
+    channel = models.CharField(max_length=200, default="")
+    event_id = models.CharField(max_length=40, default="")
+    fields = models.JSONField(default=list)
+    sources = models.JSONField(default=list)
+    first = models.DateTimeField(default=clock.now)
+    last = models.DateTimeField(default=clock.now, db_index=True)
+
+    def __str__(self) -> str:
+        return " / ".join(part for part in (self.product, self.category, self.service, self.channel, self.event_id) if part)
+
+
+class Survey(models.Model):
+    """The last look at which rules can fire: over which rules and kinds of events (``basis``), and when."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    basis = models.CharField(max_length=64, default="")
+    at = models.DateTimeField(default=clock.now)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.at}"
+
+
 class Examination(models.Model):
-    """What an examiner said of itself last: which edition it runs, how many rules it loaded, which fields it has seen."""
+    """What an examiner said of itself last: which edition it runs, how many rules it loaded."""
 
     worker = models.CharField(max_length=80, primary_key=True)
     edition = models.PositiveBigIntegerField(default=0)
@@ -178,7 +222,6 @@ class Examination(models.Model):
     loaded = models.PositiveIntegerField(default=0)
     problems = models.PositiveIntegerField(default=0)
     stats = models.JSONField(default=dict)
-    fields = models.JSONField(default=dict)
     said = models.DateTimeField(default=clock.now, db_index=True)
 
     def __str__(self) -> str:

@@ -18,11 +18,12 @@ from django.utils.translation import gettext_lazy as _
 from lianfang.commons.frame.language import listed
 from lianfang.commons.frame.pages import Nav, page, panel, show
 from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Sheet, Verb, register
+from lianfang.engines.rules.spelling import plain
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Fault, Invalid
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import actions, models, queries
-from lianfang.rooms.detect.queries import framework, incidents, library
+from lianfang.rooms.detect.queries import covering, framework, incidents, library
 from lianfang.rooms.detect.queries.painting import painted
 from lianfang.rooms.lake import queries as lake
 
@@ -34,6 +35,10 @@ MODELS_SHOWN = 12
 
 def _by_mark(rows: Rows, values: list[str]) -> Rows:
     return rows.filter(pk__in=models.RuleMark.objects.filter(value__in=values).values("rule"))
+
+
+def _by_waits(rows: Rows, values: list[str]) -> Rows:
+    return rows.filter(pk__in=models.RuleMark.objects.filter(kind="waits", value__in=[value[:60] for value in values]).values("rule"))
 
 
 def _by_fired(rows: Rows, values: list[str]) -> Rows:
@@ -66,6 +71,7 @@ def _models(viewer: Viewer) -> list[tuple[str, str]]:
 
 
 STATES = {"on": _("switched on"), "off": _("switched off"), "unusable": _("cannot be used")}
+REACH_TONES = {"ready": "good", "fields": "warn", "source": "quiet"}
 STATE_TONES = {"on": "good", "off": "quiet", "unusable": "bad"}
 
 
@@ -91,6 +97,8 @@ RULES = register(
             "techniques",
             Column("fired", _("Times fired"), cell="number", value=queries.fired, sort=False),
             Column("last_fired", _("Last fired"), cell="time", value=queries.last_fired, sort=False),
+            Column("reach", cell="badge", tones=REACH_TONES, shown=False),
+            Column("waits", value=lambda row: listed(row.waits), sort=False, shown=False),
             Column("author", shown=False),
             Column("status", cell="badge", tones={"stable": "good", "test": "busy"}, shown=False),
             Column("pack__name", _("Pack"), shown=False),
@@ -111,6 +119,10 @@ RULES = register(
             Filter("model", _("Event model"), kind="choice", choices=_models, apply=_by_mark),
             Filter("status", _("Maturity")),
             Filter("product", _("Source product"), kind="choice", choices=_values("product")),
+            Filter("category", _("Source category"), kind="choice", choices=_values("category")),
+            Filter("service", _("Source service"), kind="choice", choices=_values("service")),
+            Filter("reach", _("Reach")),
+            Filter("waits", _("Waits for the field"), kind="text", apply=_by_waits),
             Filter("fired_ever", _("Has fired"), kind="boolean", apply=_by_fired),
             Filter("pack", _("Pack"), kind="choice", choices=_packs),
             Filter("author", _("Author")),
@@ -176,11 +188,14 @@ def logic(request: HttpRequest, row: models.Rule) -> str:
     return format_html('<pre class="sigma" tabindex="0">{}</pre>', painted(row.text))
 
 
-@panel("detect.rule.side", title=_("Fields it needs"), order=10)
+@panel("detect.rule.side", title=_("Can it fire here?"), order=10)
 def needed(request: HttpRequest, row: models.Rule) -> str:
-    """Which of the fields it asks for have been met in this node's data: a rule whose fields never come can never fire."""
-    seen = queries.fields_seen()
-    return render_to_string("detect/panel_fields.html", {"fields": [(name, name.lower() in seen) for name in row.fields]}, request)
+    """By the events that came in lately: whether its kind comes, which of the fields it asks for those have, and what to switch on."""
+    kind = covering.nearest(row)
+    met = {plain(name) for name in kind.fields} if kind else set()
+    hints = [covering.advice(kind.product, kind.category, kind.service, field=name) for name in row.waits] if kind else [covering.advice(row.product, row.category, row.service)]
+    context = {"row": row, "kind": covering.told(kind) if kind else "", "fields": [(name, plain(name) in met) for name in row.fields], "hints": [hint for hint in hints if hint]}
+    return render_to_string("detect/panel_fields.html", context, request)
 
 
 @panel("detect.rule.side", title="ATT&CK", order=20)

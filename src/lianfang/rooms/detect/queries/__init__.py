@@ -169,9 +169,3 @@ def health() -> Health:
     """How the examiner that spoke last stands. It speaks only when logs come in: a quiet node's last word still holds."""
     row = models.Examination.objects.order_by("-said").first()
     return Health(row.loaded, row.problems, row.edition, row.watch, row.said, row.stats) if row else Health(0, 0, 0, "", None, {})
-
-
-def fields_seen() -> set[str]:
-    """Names of the native fields that examiners have met, in lower case."""
-    rows = models.Examination.objects.order_by("-said").values_list("fields", flat=True)[:8]
-    return {name.lower() for fields in rows for name in fields}

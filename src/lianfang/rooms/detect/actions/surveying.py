@@ -1,0 +1,64 @@
+"""Surveying: which rules can fire on the kinds of events that came in lately, and what the others wait for.
+
+What comes of it stands in the rules themselves, so that lists can be filtered by it. Done anew when rules or kinds changed,
+and once a day, because kinds that came no more for a month count no more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+
+from django.db import transaction
+
+from lianfang.engines.rules import coverage
+from lianfang.kernel import clock
+from lianfang.rooms.detect import models
+from lianfang.rooms.detect.actions.editions import KINDS
+from lianfang.rooms.detect.queries import loading
+
+LATELY = timedelta(days=30)
+"""A kind of event that came within this time counts as one that comes."""
+
+REACH, WAITS = "reach", "waits"
+
+
+def survey(*, again: bool = False) -> bool:
+    """Look which rules can fire, if anything changed since the last look (or ``again``); returns whether it looked."""
+    basis = _basis()
+    if not again and models.Survey.objects.filter(name=REACH, basis=basis).exists():
+        return False
+    kinds = list(models.EventKind.objects.filter(last__gte=clock.now() - LATELY).order_by("pk"))
+    packs = loading.packs()
+    compiled = loading.joined([loading.load_pack(pack) for pack in packs]) if packs else None
+    told = coverage.reach(compiled, [coverage.Kind((kind.product, kind.category, kind.service), kind.channel, kind.event_id, frozenset(kind.fields)) for kind in kinds]) if compiled else []
+    found = {rule.uid: (one.state, list(one.missing), kinds[one.kind].pk if one.kind is not None else "") for rule, one in zip(compiled.rules if compiled else (), told)}
+    with transaction.atomic():
+        _write(found)
+        models.Survey.objects.update_or_create(name=REACH, defaults={"basis": basis, "at": clock.now()})
+    return True
+
+
+def _basis() -> str:
+    kinds = models.Edition.objects.filter(name=KINDS).values_list("number", flat=True).first() or 0
+    said = [*sorted(pack.digest for pack in loading.packs()), str(kinds), f"{clock.now():%Y-%m-%d}"]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
+
+
+def _write(found: dict[str, tuple[str, list[str], str]]) -> None:
+    changed = []
+    for rule in models.Rule.objects.filter(gone=False).only("uid", "reach", "waits", "nearest"):
+        told = found.get(rule.uid, (models.Reach.UNKNOWN, [], ""))
+        if (rule.reach, rule.waits, rule.nearest) != told:
+            rule.reach, rule.waits, rule.nearest = told
+            changed.append(rule)
+    models.Rule.objects.bulk_update(changed, ["reach", "waits", "nearest"], batch_size=200)
+    _write_marks({uid: waits for uid, (_state, waits, _kind) in found.items() if waits})
+
+
+def _write_marks(waits: dict[str, list[str]]) -> None:
+    """The fields that rules wait for, as marks; they are few beside all others, and written anew."""
+    models.RuleMark.objects.filter(kind=WAITS).delete()
+    rules = dict(models.Rule.objects.filter(gone=False).exclude(reach=models.Reach.UNKNOWN).values_list("uid", "pk"))
+    marks = {(uid, name[:60]) for uid, names in waits.items() if uid in rules for name in names}
+    models.RuleMark.objects.bulk_create([models.RuleMark(rule_id=rules[uid], kind=WAITS, value=name) for uid, name in sorted(marks)], batch_size=1000)
