@@ -19,6 +19,7 @@ from lianfang.kernel.errors import Fault
 from lianfang.rooms.detect import actions, models, queries
 
 sayable("A pack cannot be called %(name)s", "At most %(number)s MB are taken.", "There is no rule in %(name)s")
+sayable("There is no pack %(name)s", "No folder or archive is called so, and installed are: %(names)s.", "The samples of %(name)s are not here", "It was installed from %(path)s, which is gone; samples are not kept on the node.")
 
 SHOWN = 500
 """Problems that a pack's page lists; the rest are counted."""
