@@ -70,7 +70,6 @@ class Watchman:
         """Store what was found; a batch that was concluded before changes nothing."""
         hits = self.words.conclude(batch, hits)
         if hits:
-            self.keep_up()
             spoken, taken = self.spared.split(hits, source=batch.source, territories=batch.columns["territory"], rows=batch.rows, origins=batch.logsources)
             store(batch.ref, batch.source, batch.columns, spoken, organisation=batch.organisation, taken=taken)
         self._account()
@@ -94,7 +93,7 @@ class Watchman:
             self.engine.replace(loading.load_all())
             log.info("%d rules loaded", self.engine.stats().rules)
         self.words.read()
-        self.spared.read()
+        self.spared = Spared(self.spared)
         self.switches, self.edition, self.digests = Switches.read(), edition, digests
 
     def _look_at_watch(self) -> None:

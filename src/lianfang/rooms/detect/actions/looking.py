@@ -120,7 +120,5 @@ def _examine_source(source: str, events: Sequence[Event], examiner: Examiner, or
         return 0
     columns = {column: [event[column] for event in events] for column in _COLUMNS if column not in ("rules", "raw")}
     these = sha256("\n".join(f"{events[place]['event_id']} {' '.join(uids)}" for place, uids in sorted(hits.items())).encode()).hexdigest()[:16]
-    spared = Spared()
-    spared.read()
-    spoken, taken = spared.split(hits, source=source, territories=columns["territory"], rows=again, origins=sources)
+    spoken, taken = Spared().split(hits, source=source, territories=columns["territory"], rows=again, origins=sources)
     return store(f"{name}-{these}:{source}"[:120], source, columns, spoken, organisation=organisation, backfilled=True, taken=taken)

@@ -25,21 +25,14 @@ At = Mapping[int, Any] | Sequence[Any]
 
 
 class Spared:
-    """The exceptions in force, as ``read`` found them. One that comes to its end says nothing from that moment on, without being read again."""
+    """The exceptions in force, as they were read; never changed, since one thread reads them anew while another asks. One that comes to its
+    end says nothing from that moment on, without being read again."""
 
-    def __init__(self) -> None:
-        self.by_rule: dict[str, list[Taker]] = {}
-        self._of: tuple[Any, ...] = ()
-        self.engine = Examiner(Compiled((), (), ()), cache_bytes=CACHE_BYTES)
-
-    def read(self) -> None:
-        """As the tables say now."""
+    def __init__(self, before: Spared | None = None) -> None:
         rows = list(exemptions.in_force())
-        of = tuple(exemptions.digest_of(row) for row in rows)
-        if of != self._of:
-            self.engine.replace(loading.joined([exemptions.compiled(row) for row in rows]) if rows else Compiled((), (), ()))
-            self._of = of
-        self.by_rule = exemptions.takers(rows)
+        self._of = tuple(exemptions.digest_of(row) for row in rows)
+        self.by_rule: dict[str, list[Taker]] = exemptions.takers(rows)
+        self.engine = before.engine if before and before._of == self._of else Examiner(loading.joined([exemptions.compiled(row) for row in rows]) if rows else Compiled((), (), ()), cache_bytes=CACHE_BYTES)
 
     def split(self, hits: Hits, *, source: str, territories: At, rows: At, origins: At) -> tuple[Hits, dict[UUID, dict[int, tuple[str, ...]]]]:
         """Hits that speak, and those that exceptions took, by exception. Of several that would take a hit the oldest does."""
