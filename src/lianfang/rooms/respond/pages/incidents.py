@@ -27,9 +27,17 @@ from lianfang.rooms.respond.types import State, Verdict
 OTHERS = 60
 
 
-def _tactics(row: models.Incident) -> str:
+FEW = 3
+
+
+def _tactics(row: models.Incident) -> list[str]:
     frame = framework.attack()
-    return listed(frame.tactic(key).name for key in row.tactics)
+    return [frame.tactic(key).name for key in row.tactics]
+
+
+def _few(names: list[str]) -> list[str]:
+    """The first of them, and how many more there are."""
+    return [*names[:FEW], *([f"+{len(names) - FEW}"] if len(names) > FEW else [])]
 
 
 def _by_standing(rows: Any, values: list[str]) -> Any:
@@ -51,7 +59,7 @@ INCIDENTS = register(
         order="-score",
         nav=Nav("alerts", _("Incidents"), order=20, icon="affiliate"),
         columns=(
-            Column("score", cell="number"), Column("title", _("Incident"), value=str, sort="title"), Column("severity", cell="severity"), Column("waiting", cell="number"), Column("alerts", cell="number"), "hosts", Column("tactics", _("Phases"), value=_tactics, sort=False),
+            Column("title", _("Incident"), value=str, sort="title"), Column("score", cell="number"), Column("severity", cell="severity"), Column("waiting", cell="number"), Column("alerts", cell="number"), Column("hosts", cell="list", value=lambda row: _few(row.hosts), plain=lambda row: row.hosts, sort=False), Column("tactics", _("Phases"), cell="list", value=lambda row: _few(_tactics(row)), plain=lambda row: row.tactics, sort=False),
             "assignee_name", "first", "last", Column("verdict", cell="badge", tones=VERDICT_TONES, shown=False), Column("organisation", _("Organisation"), value=lambda row: people.name_of(row.organisation), sort=False, shown=False), Column("techniques", shown=False), Column("events", cell="number", shown=False),
             Column("reasons", _("Reasons"), value=lambda row: [f"{reason.title}: {reason.points:g}" for reason in row.why], sort=False, shown=False),
         ),
@@ -86,9 +94,9 @@ def phases(request: HttpRequest, row: models.Incident) -> str:
         points = [[step.alert.first.timestamp() * 1000, lanes.index(name), str(step.alert)] for step in steps if step.alert.severity == level for name in ([frame.tactic(key).name for key in step.alert.tactics] or lanes[:1])]
         if points:
             series.append({"name": str(label), "type": "scatter", "symbolSize": 13, "severity": level, "data": points})
-    chart = {"animation": False, "grid": {"left": 8, "right": 16, "top": 28, "bottom": 8, "containLabel": True}, "xAxis": {"type": "time", "splitNumber": 4}, "yAxis": {"type": "category", "data": lanes, "splitLine": {"show": True}}, "legend": {}, "series": series}
+    chart = {"animation": False, "grid": {"left": 8, "right": 16, "top": 28, "bottom": 8, "containLabel": True}, "xAxis": {"type": "time", "splitNumber": 4}, "yAxis": {"type": "category", "data": lanes, "splitLine": {"show": True}, "axisLabel": {"interval": 0, "fontSize": 11}}, "legend": {}, "series": series}
     words = translate("Alerts in the order of their events: %(list)s") % {"list": listed(f"{timezone.localtime(step.alert.first):%m-%d %H:%M} {step.alert}" for step in steps[:12])}
-    return render_to_string("respond/panel_chart.html", {"chart": chart, "label": words}, request)
+    return render_to_string("respond/panel_chart.html", {"chart": chart, "label": words, "large": len(lanes) > 7}, request)
 
 
 SYMBOLS = {"hosts": "roundRect", "users": "circle", "ips": "diamond", "hashes": "triangle", "domains": "pin", "urls": "pin"}
@@ -104,7 +112,7 @@ def graph(request: HttpRequest, row: models.Incident) -> str:
     kinds = [kind for kind in SYMBOLS if any(entity[0] == kind for entity in drawn.entities)]
     nodes = [{"id": str(at), "name": name, "category": kinds.index(kind), "symbol": SYMBOLS[kind], "symbolSize": (20 if kind == "hosts" else 12) + min(14, 3 * number), "value": number, "label": {"show": kind == "hosts" or len(drawn.entities) <= 24}} for at, (kind, name, number, _loud) in enumerate(drawn.entities)]
     links = [{"source": str(one), "target": str(other), "value": number, "lineStyle": {"width": 1 + min(4, number)}} for one, other, number in drawn.ties]
-    series = {"type": "graph", "layout": "force", "roam": False, "draggable": True, "zoom": 0.8, "label": {"position": "right", "fontSize": 11}, "labelLayout": {"hideOverlap": True}, "force": {"repulsion": 120, "edgeLength": 60, "gravity": 0.18, "layoutAnimation": False}, "categories": [{"name": str(KINDS[kind][0]), "symbol": SYMBOLS[kind]} for kind in kinds], "data": nodes, "links": links}
+    series = {"type": "graph", "layout": "force", "roam": False, "draggable": True, "zoom": 0.8, "label": {"position": "right", "fontSize": 11, "color": "inherit", "textBorderWidth": 0}, "labelLayout": {"hideOverlap": True}, "force": {"repulsion": 120, "edgeLength": 60, "gravity": 0.18, "layoutAnimation": False}, "categories": [{"name": str(KINDS[kind][0]), "symbol": SYMBOLS[kind]} for kind in kinds], "data": nodes, "links": links}
     words = listed(f"{KINDS[kind][0]} {name} ({number})" for kind, name, number, _loud in drawn.entities[:20])
     return render_to_string("respond/panel_chart.html", {"chart": {"animation": False, "legend": {}, "series": [series]}, "label": words, "large": True, "more": drawn.more}, request)
 
