@@ -80,6 +80,8 @@ def test_an_analyst_reads_which_rules_wait_for_what_and_who_could_bring_it(recei
     assert "<strong>1</strong> have fired" in page
     for words in ("OriginalFileName", "Microsoft-Windows-Sysmon/Operational 1", "Sysmon 10 or newer", "linux / sshd", "LogLevel VERBOSE", "house rules"):
         assert words in page
+    assert 'class="r-fired" x="0.000" y="0" width="20.000"' in page
+    assert "style=" not in page  # the node's own policy forbids inline styles
     told = client.get("/api/detect/coverage/").json()
     assert told["packs"][0]["states"] == {"fired": 1, "ready": 2, "fields": 1, "source": 1, "unknown": 0, "off": 0, "unusable": 0}
     assert [(one["field"], one["rules"], one["alone"]) for one in told["fields"]] == [("OriginalFileName", 1, 1)]

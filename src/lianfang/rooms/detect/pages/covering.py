@@ -45,9 +45,10 @@ def _rules(**filters: str) -> str:
 def _bar(pack: str, rules: int, states: dict[str, int]) -> list[dict[str, Any]]:
     """The parts of a pack's bar, each with its words and the list of its rules."""
     listed = {"fired": {"reach": "ready", "fired_ever": "1"}, "ready": {"reach": "ready", "fired_ever": "0"}, "fields": {"reach": "fields"}, "source": {"reach": "source"}}
-    return [
-        {"state": state, "name": STATE_NAMES[state], "count": count, "share": f"{100 * count / rules:.3f}", "url": _rules(pack=pack, **listed[state]) if state in listed else f"{reverse('detect:rule_list')}?{urlencode({'pack': pack} | ({'enabled': '0'} if state == 'off' else {}))}"}
-        for state, count in states.items()
-        if count
-    ]
-
+    parts, at = [], 0
+    for state, count in states.items():
+        if count:
+            url = _rules(pack=pack, **listed[state]) if state in listed else f"{reverse('detect:rule_list')}?{urlencode({'pack': pack} | ({'enabled': '0'} if state == 'off' else {}))}"
+            parts.append({"state": state, "name": STATE_NAMES[state], "count": count, "at": f"{100 * at / rules:.3f}", "share": f"{100 * count / rules:.3f}", "url": url})
+            at += count
+    return parts
