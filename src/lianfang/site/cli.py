@@ -291,7 +291,7 @@ def rules_list(as_json: AsJson = False, pack: str = "") -> None:
 
 @rules.command("test")
 def rules_test(
-    packs: Annotated[list[str] | None, typer.Argument(metavar="[PACK]...", help="Folders, archives, or names of installed packs. None: the starter pack; with --proof every installed pack.")] = None,
+    packs: Annotated[list[str] | None, typer.Argument(metavar="[PACK]...", help="Folders, archives, or names of installed packs. None: the packs that come with the node; with --proof every installed pack.")] = None,
     proof: Annotated[bool, typer.Option("--proof", help="Make from every rule an event that satisfies it, and near misses, and hold the engine against the reference.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -306,7 +306,7 @@ def rules_test(
     from lianfang.rooms.detect import actions as detect
 
     with _bar("Testing", quiet=as_json) as step:
-        reports = [detect.test_pack(pack, progress=step) for pack in (map(detect.samples_of, packs) if packs else [node.starter_pack()])]
+        reports = [detect.test_pack(pack, progress=step) for pack in (map(detect.samples_of, packs) if packs else node.shipped_packs())]
     failures, problems = ([one for report in reports for one in getattr(report, name)] for name in ("failures", "problems"))
     counted = {"rules": sum(report.rules for report in reports), "samples": sum(report.samples for report in reports)}
     if as_json:

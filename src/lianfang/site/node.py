@@ -57,9 +57,9 @@ def samples() -> Path:
     return settings.CONTENT / "samples"
 
 
-def starter_pack() -> Path:
-    """The folder of the starter rules."""
-    return settings.CONTENT / "rules" / "starter"
+def shipped_packs() -> list[Path]:
+    """The folders of the rules that come with the node: the starter rules, and the correlations."""
+    return [settings.CONTENT / "rules" / name for name in ("starter", "correlations")]
 
 
 def pending() -> list[str]:
@@ -105,8 +105,9 @@ def _install_starter() -> None:
     from lianfang.rooms.detect import actions as detect
     from lianfang.rooms.detect import queries
 
-    if not queries.is_installed(starter_pack()):
-        detect.install_pack(starter_pack(), actor=console())
+    for pack in shipped_packs():
+        if not queries.is_installed(pack):
+            detect.install_pack(pack, actor=console())
 
 
 def let_go() -> None:

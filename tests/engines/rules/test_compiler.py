@@ -58,12 +58,13 @@ def test_other_documents_are_problems_too():
     assert problem("", "") == "The file holds no rule."
 
 
-def test_a_correlation_is_a_problem_the_rule_it_counts_is_not():
+def test_a_correlation_stands_beside_the_rule_it_counts():
     base = BASE.format(uid=UID.format(1)).replace("title: T", "title: T\nname: base") + "  a: {Image: x}\n  condition: a"
     correlation = f"title: C\nid: {UID.format(2)}\ncorrelation: {{type: event_count, rules: [base], group-by: [b], timespan: 1m, condition: {{gte: 3}}}}"
     compiled = compile_rules([RuleText("c.yml", f"{base}\n---\n{correlation}")])
     assert [rule.uid for rule in compiled.rules] == [UID.format(1)]
-    assert [(found.rule_uid, "Correlation" in found.reason) for found in compiled.problems] == [(UID.format(2), True)]
+    assert [(one.uid, one.refs) for one in compiled.correlations] == [(UID.format(2), (UID.format(1),))]
+    assert not compiled.problems
 
 
 def test_aliases_cannot_multiply():

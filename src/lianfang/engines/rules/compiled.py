@@ -16,11 +16,12 @@ from typing import Any
 
 import msgspec
 
+from lianfang.engines.rules.correlation import Correlation
 from lianfang.engines.rules.trees import Atom, Tree
 from lianfang.engines.rules.types import Problem, Rule
 from lianfang.kernel.errors import Invalid
 
-_MAGIC = b"LFRULES2"
+_MAGIC = b"LFRULES3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +34,20 @@ class Databases:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """Rules, and the tree of each over the shared atoms; ``problems`` name every rule that could not be compiled, with the reason."""
+    """Rules, and the tree of each over the shared atoms; ``problems`` name every rule that could not be compiled, with the reason;
+    ``correlations`` look at the matches of the rules."""
 
     rules: tuple[Rule, ...]
     trees: tuple[Tree, ...]
     atoms: tuple[Atom, ...]
     problems: tuple[Problem, ...] = ()
+    correlations: tuple[Correlation, ...] = ()
     databases: Databases = field(default_factory=Databases, repr=False, compare=False)
 
     def only(self, uids: Collection[str]) -> Compiled:
         """The same with some of the rules: a source for which others are switched off."""
         kept = [(rule, tree) for rule, tree in zip(self.rules, self.trees) if rule.uid in uids]
-        return replace(self, rules=tuple(rule for rule, _ in kept), trees=tuple(tree for _, tree in kept))
+        return replace(self, rules=tuple(rule for rule, _ in kept), trees=tuple(tree for _, tree in kept), correlations=tuple(one for one in self.correlations if one.uid in uids))
 
     def save(self, path: str | Path) -> None:
         """Write to ``path`` in one step: a reader sees the old file or the new one."""
@@ -61,6 +64,7 @@ class Compiled:
             "trees": self.trees,
             "atoms": [tuple(atom) for atom in self.atoms],
             "problems": self.problems,
+            "correlations": self.correlations,
             "platform": self.databases.platform,
             "databases": dict(self.databases.by_field),
         }
@@ -81,6 +85,7 @@ class _Body(msgspec.Struct):
     trees: list[Any]
     atoms: list[tuple[str, str, str, bool]]
     problems: tuple[Problem, ...]
+    correlations: tuple[Correlation, ...]
     platform: str
     databases: dict[str, bytes]
 
@@ -91,6 +96,7 @@ def _revive(body: _Body) -> Compiled:
         trees=tuple(_tree(tree) for tree in body.trees),
         atoms=tuple(Atom(intern(field), intern(op), pattern, cased) for field, op, pattern, cased in body.atoms),  # some hundred fields, told many thousand times
         problems=body.problems,
+        correlations=body.correlations,
         databases=Databases(body.platform, body.databases),
     )
 

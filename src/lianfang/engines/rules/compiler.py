@@ -40,8 +40,9 @@ from sigma.types import (
     SpecialChars,
 )
 
-from lianfang.engines.rules import patterns
+from lianfang.engines.rules import correlation, patterns
 from lianfang.engines.rules.compiled import Compiled
+from lianfang.engines.rules.correlation import Correlation
 from lianfang.engines.rules.sources import RuleText
 from lianfang.engines.rules.trees import AND, KEYWORDS, LOGSOURCE, NOT, OR, Atom, Tree, join, necessary
 from lianfang.engines.rules.types import LogSource, Problem, Rule
@@ -64,7 +65,7 @@ class Uncompilable(ValueError):
 
 @dataclass(slots=True)
 class _Workshop:
-    """What grows while rules are compiled: atoms by content, rules with their trees, problems, uids already taken."""
+    """What grows while rules are compiled: atoms by content, rules with their trees, problems, uids already taken, names by which correlations may call them."""
 
     atoms: dict[Atom, int] = field(default_factory=dict)
     listed: list[Atom] = field(default_factory=list)
@@ -72,6 +73,8 @@ class _Workshop:
     trees: list[Tree] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     taken: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    correlations: list[Correlation] = field(default_factory=list)
 
     def atom(self, name: str, op: str, pattern: str = "", *, cased: bool = False) -> int:
         atom = Atom(name, op, pattern, cased)
@@ -86,7 +89,39 @@ class _Workshop:
             del self.atoms[self.listed.pop()]
 
     def finish(self) -> Compiled:
-        return Compiled(tuple(self.rules), tuple(self.trees), tuple(self.listed), tuple(self.problems))
+        correlations = self._resolved()
+        return Compiled(tuple(self.rules), tuple(self.trees), tuple(self.listed), tuple(self.problems), tuple(correlations))
+
+    def _resolved(self) -> list[Correlation]:
+        """Correlations with their rules by uid, without those whose rules are not there, as long as others fall with them. An id may be another pack's."""
+        left = self.correlations
+        while True:
+            known = {**self.names, **{uid: uid for uid in self.taken}}
+            kept = []
+            for one in left:
+                missing = [ref for ref in one.refs if ref not in known and not _is_id(ref)]
+                if missing:
+                    self._set_aside(one, f"There is no rule called {missing[0]} that can be used.")
+                else:
+                    kept.append(one)
+            if len(kept) == len(left):
+                break
+            left = kept
+        resolved = [correlation.resolved(one, lambda written: known.get(written, written)) for one in left]
+        return [one for one in resolved if self._stands(one, {each.uid: each for each in resolved})]
+
+    def _set_aside(self, one: Correlation, reason: str) -> None:
+        self.problems.append(Problem(one.rule.path, one.uid, reason))
+        self.taken.pop(one.uid, None)
+        self.names = {name: uid for name, uid in self.names.items() if uid != one.uid}
+
+    def _stands(self, one: Correlation, all_: dict[str, Correlation]) -> bool:
+        try:
+            correlation.in_order({one.uid: one, **all_})
+        except correlation.Unfit as error:
+            self._set_aside(one, str(error))
+            return False
+        return True
 
 
 def compile_rules(texts: Iterable[RuleText], *, pipelines: Sequence[str] = DEFAULT) -> Compiled:
@@ -105,8 +140,8 @@ def compile_rules(texts: Iterable[RuleText], *, pipelines: Sequence[str] = DEFAU
 def _compile_text(text: RuleText, workshop: _Workshop, pipeline: ProcessingPipeline) -> None:
     try:
         refuse_alias_bomb(text.text)
-        collection = SigmaCollection.from_yaml(text.text, collect_errors=True)
-    except (SigmaError, yaml.YAMLError, Uncompilable, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        collection = _collection(text.text)
+    except (SigmaError, yaml.YAMLError, Uncompilable, correlation.Unfit, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         workshop.problems.append(Problem(text.path, "", _reason(error)))
         return
     for fault in collection.errors:
@@ -115,7 +150,19 @@ def _compile_text(text: RuleText, workshop: _Workshop, pipeline: ProcessingPipel
     if not collection.rules and not collection.errors:
         workshop.problems.append(Problem(text.path, "", "The file holds no rule."))
     for rule in collection.rules:
-        _compile_rule(text, rule, workshop, pipeline)
+        if isinstance(rule, SigmaCorrelationRule):
+            _compile_correlation(text, rule, workshop)
+        else:
+            _compile_rule(text, rule, workshop, pipeline)
+
+
+def _collection(text: str) -> SigmaCollection:
+    """The documents of a text as pySigma parses them; absences, a kind of ours, are marked as such."""
+    if "\ncorrelation:" not in f"\n{text}":
+        return SigmaCollection.from_yaml(text, collect_errors=True)
+    documents = [document for document in yaml.safe_load_all(text) if document is not None]
+    ready = [correlation.prepared(document) if isinstance(document, dict) and "correlation" in document else document for document in documents]
+    return SigmaCollection.from_dicts(ready, collect_errors=True, resolve_references=False)
 
 
 def refuse_alias_bomb(text: str) -> None:
@@ -133,21 +180,50 @@ def _compile_rule(text: RuleText, rule: object, workshop: _Workshop, pipeline: P
         workshop.forget(before)
         workshop.problems.append(Problem(text.path, uid, _reason(error)))
         return
-    workshop.taken[described.uid] = text.path
+    _take(described, rule, workshop)
     workshop.rules.append(described)
     workshop.trees.append(tree)
 
 
+def _compile_correlation(text: RuleText, rule: SigmaCorrelationRule, workshop: _Workshop) -> None:
+    try:
+        if rule.errors:
+            raise Uncompilable("; ".join(_reason(error) for error in rule.errors))
+        described = _describe(text, rule)
+        _refuse_twin(described, workshop)
+        found = correlation.understood(described, rule, absence=bool(rule.custom_attributes.get(correlation.ABSENCE)))
+    except (SigmaError, Uncompilable, correlation.Unfit, ValueError, TypeError, AttributeError, KeyError) as error:
+        workshop.problems.append(Problem(text.path, str(rule.id or ""), _reason(error)))
+        return
+    _take(described, rule, workshop)
+    workshop.correlations.append(found)
+
+
+def _take(described: Rule, rule: SigmaRule | SigmaCorrelationRule, workshop: _Workshop) -> None:
+    workshop.taken[described.uid] = described.path
+    if rule.name:
+        workshop.names.setdefault(str(rule.name), described.uid)
+
+
+def _refuse_twin(described: Rule, workshop: _Workshop) -> None:
+    if described.uid in workshop.taken:
+        raise Uncompilable(f"The id {described.uid} is already used by {workshop.taken[described.uid]}.")
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
 def _understand(text: RuleText, rule: object, workshop: _Workshop, pipeline: ProcessingPipeline) -> tuple[Rule, Tree]:
-    if isinstance(rule, SigmaCorrelationRule):
-        raise Uncompilable("Correlation rules are not run by this engine.")
     if isinstance(rule, SigmaFilter) or not isinstance(rule, SigmaRule):
         raise Uncompilable("This is a filter, not a rule: make an exception of it.")
     if rule.errors:
         raise Uncompilable("; ".join(_reason(error) for error in rule.errors))
     described = _describe(text, rule)
-    if described.uid in workshop.taken:
-        raise Uncompilable(f"The id {described.uid} is already used by {workshop.taken[described.uid]}.")
+    _refuse_twin(described, workshop)
     pipeline.apply(rule)
     return described, _gated(_tree_of(rule, workshop), described.logsource, workshop)
 
@@ -168,9 +244,9 @@ def _gated(tree: Tree, logsource: LogSource, workshop: _Workshop) -> Tree:
     return (AND, (gate, tree))
 
 
-def _describe(text: RuleText, rule: SigmaRule) -> Rule:
+def _describe(text: RuleText, rule: SigmaRule | SigmaCorrelationRule) -> Rule:
     digest = hashlib.sha256(text.text.encode("utf-8", "replace")).hexdigest()
-    source = rule.logsource
+    source = getattr(rule, "logsource", None)
     return Rule(
         uid=str(rule.id or uuid.uuid5(uuid.NAMESPACE_URL, f"sigma:{digest}:{rule.title}")),
         title=str(rule.title or ""),
@@ -181,14 +257,14 @@ def _describe(text: RuleText, rule: SigmaRule) -> Rule:
         references=tuple(str(reference) for reference in rule.references),
         tags=tuple(str(tag) for tag in rule.tags),
         attack=_techniques(rule),
-        logsource=(source.product or "", source.category or "", source.service or ""),
+        logsource=(source.product or "", source.category or "", source.service or "") if source else ("", "", ""),
         falsepositives=tuple(str(reason) for reason in rule.falsepositives),
         digest=digest,
         path=text.path,
     )
 
 
-def _techniques(rule: SigmaRule) -> tuple[str, ...]:
+def _techniques(rule: SigmaRule | SigmaCorrelationRule) -> tuple[str, ...]:
     names = (tag.name for tag in rule.tags if tag.namespace == "attack")
     return tuple(name.upper() for name in names if name[:1].lower() == "t" and name[1:5].isdigit())
 

@@ -2,7 +2,14 @@
 
 from lianfang.commons.jobs.declare import on
 from lianfang.rooms.detect import actions
+from lianfang.rooms.detect.types import MatchesKept
 from lianfang.rooms.lake.types import ReadingStopped, SourceErased
+
+
+@on(MatchesKept, name="detect.correlate")
+def correlate(fact: MatchesKept) -> None:
+    """Marks are taken in by one at a time, wherever they came in."""
+    actions.correlate()
 
 
 @on(SourceErased, name="detect.forget_source")

@@ -49,6 +49,13 @@ def survey() -> None:
     actions.survey()
 
 
+@every(seconds=5)
+@job(name="detect.let_time_pass", attempts=1)
+def let_time_pass() -> None:
+    """Correlations that wait for time alone: what did not follow, and windows that are over."""
+    actions.correlate()
+
+
 @every(seconds=3600)
 @job(name="detect.forget_signals", attempts=3)
 def forget_signals() -> None:

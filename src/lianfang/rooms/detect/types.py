@@ -15,6 +15,13 @@ from lianfang.kernel.ref import Ref
 WINDOW = timedelta(minutes=15)
 """Findings fold by rule, host and a window of event time as long as this."""
 
+CORRELATION = "correlation"
+"""The kind of findings that several matches made together, and the category of the rules that say so."""
+
+SAMPLE = "sample-"
+"""How the lake names the sources of the sample stream."""
+
+
 def window_of(moment: datetime) -> datetime:
     """The start of the quarter of an hour in which ``moment`` lies, in UTC.
 
@@ -47,6 +54,14 @@ IOC = "ioc:"
 @dataclass(frozen=True, slots=True)
 class FindingsStored(Fact):
     """``count`` findings of one batch stand in the table; ``batch`` names them all."""
+
+    batch: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class MatchesKept(Fact):
+    """``count`` matches of ``batch`` wait for the correlator."""
 
     batch: str
     count: int

@@ -29,7 +29,7 @@ def hour_of(moment: datetime) -> int:
 class Alert(Scoped):
     """What one rule found on one host in one session: what people look at, decide on and close."""
 
-    kind = models.CharField(_("kind"), max_length=8, default="sigma", editable=False)
+    kind = models.CharField(_("kind"), max_length=12, default="sigma", editable=False)
     rule_uid = models.CharField(_("rule ID"), max_length=190, editable=False)
     title = models.CharField(_("alert"), max_length=250, editable=False)
     title_zh = models.CharField(max_length=250, default="", editable=False)

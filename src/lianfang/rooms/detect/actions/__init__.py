@@ -6,6 +6,7 @@ __getattr__, __all__ = lazy.door(
     __name__,
     {
         "erasing": "forget_source",
+        "correlating": "correlate",
         "exempting": "change_exemption create_exemption end_exemptions enforce_exemption hear_of_ends remove_exemption withdraw_exemption",
         "installing": "install_kept install_pack install_upload keep_upload remove_pack",
         "looking": "WATCHLIST hunt look_back",

@@ -23,11 +23,11 @@ from lianfang.engines.rules.compiled import Compiled
 from lianfang.engines.rules.examiner import Examiner
 from lianfang.kernel import clock
 from lianfang.rooms.detect import models
-from lianfang.rooms.detect.actions import signalling
+from lianfang.rooms.detect.actions import signalling, storing
 from lianfang.rooms.detect.actions.editions import RULES
+from lianfang.rooms.detect.actions.marking import Marker
 from lianfang.rooms.detect.actions.noting import Kinds
 from lianfang.rooms.detect.actions.sparing import Spared
-from lianfang.rooms.detect.actions.storing import store
 from lianfang.rooms.detect.queries import loading, watch, wording
 from lianfang.rooms.detect.types import IOC, OWN_LOGS, OWN_PACK
 from lianfang.rooms.lake.types import Batch
@@ -56,6 +56,7 @@ class Watchman:
         self.engine = Examiner(Compiled((), (), ()), cache_bytes=CACHE_BYTES)
         self.words = Words()
         self.spared = Spared()
+        self.marker = Marker((), ())
         self.keep_up()
 
     def examine(self, batch: Batch) -> dict[int, tuple[str, ...]]:
@@ -67,12 +68,21 @@ class Watchman:
         return self.words.examine(batch, {row: uids for row, uids in found if uids}, on)
 
     def conclude(self, batch: Batch, hits: Mapping[int, Sequence[str]]) -> None:
-        """Store what was found; a batch that was concluded before changes nothing."""
+        """Store what was found, and mark what correlations look at; a batch that was concluded before changes nothing."""
         hits = self.words.conclude(batch, hits)
         if hits:
             spoken, taken = self.spared.split(hits, source=batch.source, territories=batch.columns["territory"], rows=batch.rows, origins=batch.logsources)
-            store(batch.ref, batch.source, batch.columns, spoken, organisation=batch.organisation, taken=taken)
+            self._store(batch, spoken, taken)
         self._account()
+
+    @transaction.atomic
+    def _store(self, batch: Batch, spoken: Mapping[int, Sequence[str]], taken: Mapping[UUID, Mapping[int, Sequence[str]]]) -> None:
+        """Findings and marks together. Rules that only serve correlations make no finding, and are counted all the same; what an exception took is no mark."""
+        loud, marked = self.marker.loud(spoken), self.marker.referred(spoken)
+        storing.store(batch.ref, batch.source, batch.columns, loud, organisation=batch.organisation, taken=taken)
+        if marked:
+            fired = self.marker.keep(batch, marked)
+            storing.count({uid: [(at, 1) for at in times] for uid, times in fired.items() if uid in self.marker.quiet})
 
     def keep_up(self) -> None:
         """Notice what changed since the last look."""
@@ -90,7 +100,9 @@ class Watchman:
             return
         digests = tuple(pack.digest for pack in loading.packs())
         if digests != self.digests:
-            self.engine.replace(loading.load_all())
+            compiled = loading.load_all()
+            self.engine.replace(compiled)
+            self.marker = Marker(compiled.correlations, compiled.rules)
             log.info("%d rules loaded", self.engine.stats().rules)
         self.words.read()
         self.spared = Spared(self.spared)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -98,6 +98,19 @@ class Folder:
 
     def _text(self, name: str, row: int) -> str:
         return str(self._at(name, row) or "")[:190]
+
+
+def whole(uid: str, events: Sequence[Mapping[str, Any]], *, territory: str) -> Fold:
+    """Events of any batches as one: who and what took part in all of them, on the host of the last."""
+    latest = max(events, key=lambda event: event["time"])
+    moment = datetime.fromtimestamp(latest["time"] / 1000, UTC)
+    columns = {name: [event.get(name) for event in events] for name in events[0]}
+    folder = Folder(columns | {"time": [moment] * len(events), "event_id": [event["event"] for event in events], "territory": [territory] * len(events)}, hosts_per_rule=0)
+    for row in range(len(events)):
+        folder.take(row, (uid,))
+    (found,) = folder.folds.values()
+    found.host, found.user = str(latest["host"] or "")[:190], str(latest["user"] or latest["actor_user"] or "")[:190]
+    return found
 
 
 def fold(hits: Mapping[int, Sequence[str]], columns: Mapping[str, Sequence[Any]], *, exemption: UUID | None = None) -> list[Fold]:

@@ -27,7 +27,7 @@ from lianfang.rooms.detect.actions import modelling
 from lianfang.rooms.detect.actions.editions import next_edition
 from lianfang.rooms.detect.actions.guarding import must_for_node
 from lianfang.rooms.detect.queries import exemptions, framework, loading, pack_line, reading
-from lianfang.rooms.detect.types import OWN_PACK, PackLine, Problem
+from lianfang.rooms.detect.types import CORRELATION, OWN_PACK, PackLine, Problem
 
 Step = Callable[..., Any]
 LARGEST_UPLOAD = 64 << 20
@@ -123,17 +123,20 @@ def _rows(pack: models.Pack, read: reading.PackText, compiled: Compiled) -> tupl
     texts = {text.path: text.text for text in read.texts}
     fields = loading.fields_of(compiled)
     elsewhere = dict(models.Rule.objects.exclude(pack=pack).filter(gone=False).values_list("uid", "pack__name"))
+    correlated = {one.uid for one in compiled.correlations}
     rows, problems = [], [Problem(found.path, found.rule_uid, found.reason) for found in compiled.problems]
-    for rule in compiled.rules:
+    for rule in (*compiled.rules, *(one.rule for one in compiled.correlations)):
         if rule.uid in elsewhere:
             problems.append(Problem(rule.path, rule.uid, f"The pack {elsewhere[rule.uid]} holds this rule already."))
         else:
             rows.append(_row(pack, rule, texts[rule.path], fields[rule.uid]))
+    for row in rows:
+        row.category = CORRELATION if row.uid in correlated else row.category
     return rows, problems
 
 
 def _row(pack: models.Pack, rule: Rule, text: str, fields: list[str]) -> models.Rule:
-    own = reading.beyond_sigma(text)
+    own = reading.beyond_sigma(text, rule.uid)
     tactics = framework.tactics_of(rule.tags, rule.attack)
     product, category, service = rule.logsource
     level = rule.level if rule.level in models.Level.values else models.Level.MEDIUM

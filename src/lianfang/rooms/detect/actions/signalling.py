@@ -155,4 +155,5 @@ def forget_signals() -> int:
     """Batches of a week ago come no more; episodes are kept for a year. Returns how many rows went."""
     now = clock.now()
     gone: Any = models.Episode.objects.filter(ended__lt=now - EPISODES_KEPT).delete()[0]
+    gone += models.Matches.objects.filter(moment__lt=now - KEPT, content=b"").delete()[0]
     return int(gone) + models.Signal.objects.filter(moment__lt=now - KEPT).delete()[0]

@@ -5,7 +5,6 @@ The same batch brought again (a replay after a crash) finds its findings there a
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -23,12 +22,9 @@ from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.actions import folding
 from lianfang.rooms.detect.queries import watch
-from lianfang.rooms.detect.types import IOC, KEPT_EVENTS, FindingsStored
+from lianfang.rooms.detect.types import IOC, KEPT_EVENTS, SAMPLE, FindingsStored
 
-SAMPLE = "sample-"
-"""How the lake names the sources of the sample stream."""
-
-_COPIED = ("title", "title_zh", "author", "severity", "status", "techniques", "tactics", "alarm")
+COPIED = ("title", "title_zh", "author", "severity", "status", "techniques", "tactics", "alarm")
 
 
 @transaction.atomic
@@ -46,8 +42,8 @@ def store(batch: str, source: str, columns: Mapping[str, Sequence[Any]], hits: M
         _join(next(fold for fold in folds if fold.rule_uid == uid), before)
     said = _said({fold.rule_uid for fold in folds})
     about = {"batch": batch, "source": source, "source_name": source, "organisation": organisation, "sample": source.startswith(SAMPLE), "backfilled": backfilled}
-    models.Finding.objects.bulk_create([_finding(fold, said.get(fold.rule_uid, {}), about) for fold in folds], batch_size=500, ignore_conflicts=True)
-    _count(folds)
+    models.Finding.objects.bulk_create([finding(fold, said.get(fold.rule_uid, {}), about) for fold in folds], batch_size=500, ignore_conflicts=True)
+    count({uid: [(fold.last, fold.count) for fold in folds if fold.rule_uid == uid] for uid in {fold.rule_uid for fold in folds}})
     _count_taken(folds)
     detail = {"findings": len(folds), "excepted": len(folds) - len(spoken), "events": sum(fold.count for fold in folds), "rules": len({fold.rule_uid for fold in folds}), "backfilled": backfilled}
     ledger.record("detect.found", Ref("lake", "batch", batch.partition(":")[0]), actor=actor, label=source, detail=detail, territory=folds[0].territory, industry=folds[0].industry)
@@ -78,9 +74,9 @@ def note(batch: str, fold: folding.Fold, said: Mapping[str, Any], *, source: str
     if models.Finding.objects.filter(batch=batch).exists():
         return False
     about = {"batch": batch, "source": source, "source_name": source, "organisation": organisation, "sample": source.startswith(SAMPLE), "backfilled": False}
-    finding = _finding(fold, dict(said), about)
-    finding.save(force_insert=True)
-    ledger.record("detect.found", finding.ref, actor=actor, label=finding.title, detail={"findings": 1}, territory=fold.territory, industry=fold.industry)
+    row = finding(fold, dict(said), about)
+    row.save(force_insert=True)
+    ledger.record("detect.found", row.ref, actor=actor, label=row.title, detail={"findings": 1}, territory=fold.territory, industry=fold.industry)
     jobs.publish(FindingsStored(batch=batch, count=1))
     return True
 
@@ -89,27 +85,24 @@ def _said(uids: set[str]) -> dict[str, dict[str, Any]]:
     """What each rule or indicator says of itself, to be copied."""
     said: dict[str, dict[str, Any]] = watch.described(sorted(uid for uid in uids if uid.startswith(IOC)))
     for rule in models.Rule.objects.filter(uid__in=[uid for uid in uids if not uid.startswith(IOC)]).select_related("pack").defer("text"):
-        said[rule.uid] = {name: getattr(rule, name) for name in _COPIED} | {"licence": rule.pack.licence}
+        said[rule.uid] = {name: getattr(rule, name) for name in COPIED} | {"licence": rule.pack.licence}
     return said
 
 
-def _finding(fold: folding.Fold, said: dict[str, Any], about: dict[str, Any]) -> models.Finding:
-    kind = "ioc" if fold.rule_uid.startswith(IOC) else "sigma"
+def finding(fold: folding.Fold, said: dict[str, Any], about: dict[str, Any]) -> models.Finding:
+    """A row of what was found, with what the rule ``said`` of itself."""
+    about = {"kind": "ioc" if fold.rule_uid.startswith(IOC) else "sigma"} | about
     copied = {"title": fold.rule_uid, "severity": Severity.MEDIUM} | said
     return models.Finding(
-        key=fold.key(about["batch"]), kind=kind, rule_uid=fold.rule_uid[:190], territory=fold.territory, industry=fold.industry, host=fold.host, user=fold.user, level=fold.level,
+        key=fold.key(about["batch"]), rule_uid=fold.rule_uid[:190], territory=fold.territory, industry=fold.industry, host=fold.host, user=fold.user, level=fold.level,
         window=fold.window, first=fold.first, last=fold.last, count=fold.count, events=fold.events, entities=fold.plain_entities(), exemption=fold.exemption, **copied, **about,
     )  # fmt: skip
 
 
-def _count(folds: list[folding.Fold]) -> None:
-    """Each rule's own figures: how often, and when last."""
-    fired: Counter[str] = Counter()
-    last: dict[str, datetime] = {}
-    for fold in folds:
-        fired[fold.rule_uid] += fold.count
-        last[fold.rule_uid] = max(last.get(fold.rule_uid, fold.last), fold.last)
+def count(fired: Mapping[str, Sequence[tuple[datetime, int]]]) -> None:
+    """Each rule's own figures: how often, and when last; ``fired``: by rule, the moments and how many events each stands for."""
     for uid, times in sorted(fired.items()):
+        last = min(max(at for at, _events in times), clock.now())
         rows = models.Rule.objects.filter(uid=uid)
-        rows.update(fired=F("fired") + times)
-        rows.filter(Q(last_fired=None) | Q(last_fired__lt=min(last[uid], clock.now()))).update(last_fired=min(last[uid], clock.now()))
+        rows.update(fired=F("fired") + sum(events for _at, events in times))
+        rows.filter(Q(last_fired=None) | Q(last_fired__lt=last)).update(last_fired=last)

@@ -8,12 +8,18 @@ must fire and frames on which it must stay silent::
     base: {Channel: Microsoft-Windows-Sysmon/Operational, EventID: 11}
     fires: [{note: An upload handler stored a script., frame: {Image: ..., TargetFilename: ...}}]
     silent: [{note: The same handler stores a picture., frame: {...}}]
+
+A sample of a correlation has several ``frames``, one after the other. Each may be of a codec of its own, come ``after`` so many
+seconds (1), and ``repeat`` itself ``every`` so many seconds (1); ``{n}`` in it becomes the number of the repetition, ``{time}``,
+``{utc}``, ``{clf}``, ``{epoch}`` and ``{rfc}`` the time as ISO 8601, Sysmon, web servers, counters and mail write it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +27,31 @@ import orjson
 import yaml
 
 from lianfang.engines.rules.compiled import Compiled
+from lianfang.engines.rules.correlator import Correlator, Marks
 from lianfang.engines.rules.examiner import Examiner
 from lianfang.kernel.errors import Missing
+from lianfang.rooms.detect.actions.marking import Marker
 from lianfang.rooms.detect.actions.proving import installed
 from lianfang.rooms.detect.queries import explaining, loading, reading
 from lianfang.rooms.detect.types import Failure, Problem, TestReport
+from lianfang.rooms.lake.types import Batch
 
 Step = Callable[..., Any]
+BEGINNING = datetime(2026, 11, 20, 8, tzinfo=UTC)
+AFTERWARDS = 30 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One frame, and whether the rule in ``path`` must fire on it."""
+    """One frame, or ``several`` that belong together, and whether the rule in ``path`` must fire on them."""
 
     file: str
     path: str
-    codec: str
-    frame: bytes
+    frames: tuple[tuple[str, bytes], ...]
+    """Codec and bytes of each."""
     fires: bool
     note: str
+    several: bool = False
 
     @property
     def name(self) -> str:
@@ -54,7 +66,7 @@ def test_pack(path: str | Path, *, progress: Step = lambda *_: None) -> TestRepo
     samples = list(_samples(Path(path)))
     failures = [*_failures(compiled, samples, progress), *_untested(compiled, samples)]
     problems = tuple(Problem(found.path, found.rule_uid, found.reason) for found in compiled.problems)
-    return TestReport(rules=len(compiled.rules), samples=len(samples), failures=tuple(failures), problems=problems)
+    return TestReport(rules=len(compiled.rules) + len(compiled.correlations), samples=len(samples), failures=tuple(failures), problems=problems)
 
 
 def samples_of(pack: str) -> Path:
@@ -75,7 +87,8 @@ def _samples(folder: Path) -> Iterator[Sample]:
         for said in yaml.safe_load_all(file.read_text("utf-8")):
             for kind in ("fires", "silent"):
                 for one in said.get(kind) or ():
-                    yield Sample(file.name, str(said["rule"]), str(said.get("codec", "json")), _frame(said.get("base"), one["frame"]), kind == "fires", str(one.get("note", "")))
+                    frames = tuple(_timed(said, one["frames"])) if "frames" in one else ((str(said.get("codec", "json")), _frame(said.get("base"), one["frame"])),)
+                    yield Sample(file.name, str(said["rule"]), frames, kind == "fires", str(one.get("note", "")), "frames" in one)
 
 
 def _frame(base: Any, frame: Any) -> bytes:
@@ -85,8 +98,23 @@ def _frame(base: Any, frame: Any) -> bytes:
     return str(frame).encode()
 
 
+def _timed(said: Mapping[str, Any], frames: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, bytes]]:
+    """Frames with their times, each as often as it says."""
+    moment = BEGINNING
+    for one in frames:
+        base = one["base"] if "base" in one else said.get("base")
+        frame = _frame(base, one["frame"]).decode()
+        moment += timedelta(seconds=float(one.get("after", 1)))
+        for number in range(int(one.get("repeat", 1))):
+            moment += timedelta(seconds=float(one.get("every", 1)) if number else 0)
+            text = frame
+            for name, value in (("n", str(number)), ("time", f"{moment:%Y-%m-%dT%H:%M:%S}Z"), ("utc", f"{moment:%Y-%m-%d %H:%M:%S}.000"), ("clf", f"{moment:%d/%b/%Y:%H:%M:%S} +0000"), ("epoch", str(int(moment.timestamp()))), ("rfc", format_datetime(moment))):
+                text = text.replace(f"{{{name}}}", value)
+            yield str(one.get("codec", said.get("codec", "json"))), text.encode()
+
+
 def _failures(compiled: Compiled, samples: list[Sample], progress: Step) -> Iterator[Failure]:
-    uids = {rule.path: rule.uid for rule in compiled.rules}
+    uids = {rule.path: rule.uid for rule in (*compiled.rules, *(one.rule for one in compiled.correlations))}
     watchman = Examiner(compiled)
     for done, sample in enumerate(samples, 1):
         progress(done, len(samples), sample.file)
@@ -98,13 +126,42 @@ def _failures(compiled: Compiled, samples: list[Sample], progress: Step) -> Iter
 
 
 def _failure(watchman: Examiner, uid: str, sample: Sample) -> Iterator[Failure]:
-    rows, sources, reason = explaining.read_again(sample.codec, sample.frame)
+    if sample.several:
+        fired, reason = _correlated(watchman, uid, sample)
+    else:
+        (codec, frame), *_ = sample.frames
+        rows, sources, reason = explaining.read_again(codec, frame)
+        fired = not reason and any(uid in uids for _row, uids in watchman.rows(rows, sources))
     if reason:
         yield Failure(sample.path, sample.name, reason)
         return
-    fired = any(uid in uids for _row, uids in watchman.rows(rows, sources))
     if fired != sample.fires:
         yield Failure(sample.path, sample.name, "The rule did not fire." if sample.fires else "The rule fired, but must not.")
+
+
+def _correlated(watchman: Examiner, uid: str, sample: Sample) -> tuple[bool, str]:
+    """All frames through decoder, mapper and engine, what they match through the correlator, until no window is open any more; and why there is nothing."""
+    compiled = watchman.compiled
+    marker, marks = Marker(compiled.correlations, compiled.rules), []
+    for number, (codec, frame) in enumerate(sample.frames):
+        rows, columns, sources, reason = explaining.read_whole(codec, frame)
+        if reason:
+            return False, reason
+        if not all(columns.get("time") or [None]):
+            return False, "A log of this sample has no time."
+        names = [f"{number}.{row}" for row in range(len(rows))]
+        batch = Batch("sample", codec, rows, [frame] * len(rows), sources, {**columns, "event_id": names, "source": [codec] * len(rows)})
+        found = dict(watchman.rows(rows, sources))
+        if any(uid in uids for uids in found.values()):
+            return True, ""
+        hits = marker.referred(found)
+        if hits:
+            marks.append(Marks("sample", "", marker.table(batch, [(row, uid) for row, uids in hits.items() for uid in uids])))
+    if not marks:
+        return False, ""
+    work, last = Correlator(compiled.correlations), max(int(one.table["time"][-1].as_py()) for one in marks)
+    firings = [*work.advance(marks, last), *work.advance([], last + AFTERWARDS)]
+    return any(firing.rule == uid for firing in firings), ""
 
 
 def _untested(compiled: Compiled, samples: Iterable[Sample]) -> Iterator[Failure]:
@@ -114,4 +171,4 @@ def _untested(compiled: Compiled, samples: Iterable[Sample]) -> Iterator[Failure
         return
     for kind, wanted in ((True, "has no sample on which it fires"), (False, "has no sample on which it stays silent")):
         tested = {sample.path for sample in samples if sample.fires == kind}
-        yield from (Failure(rule.path, "", f"The rule {wanted}.") for rule in compiled.rules if rule.path not in tested)
+        yield from (Failure(rule.path, "", f"The rule {wanted}.") for rule in (*compiled.rules, *(one.rule for one in compiled.correlations)) if rule.path not in tested)

@@ -1,8 +1,9 @@
-"""Tables of detect: packs and rules; exceptions from rules; findings; keyword alarms; and the counter by which examiners learn of changes."""
+"""Tables of detect: packs and rules; exceptions from rules; findings; keyword alarms; what correlations look at; and the counter by which examiners learn of changes."""
 
+from lianfang.rooms.detect.models.correlations import Correlating, Matches
 from lianfang.rooms.detect.models.exemptions import Exemption, ExemptionState
 from lianfang.rooms.detect.models.findings import Finding
 from lianfang.rooms.detect.models.monitors import Calendar, Episode, Monitor, Signal
 from lianfang.rooms.detect.models.rules import Edition, EventKind, Examination, Level, Pack, Reach, Rule, RuleMark, RuleSwitch, Status, Survey
 
-__all__ = ["Calendar", "Edition", "Episode", "EventKind", "Examination", "Exemption", "ExemptionState", "Finding", "Level", "Monitor", "Pack", "Reach", "Rule", "RuleMark", "RuleSwitch", "Signal", "Status", "Survey"]
+__all__ = ["Calendar", "Correlating", "Edition", "Episode", "EventKind", "Examination", "Exemption", "ExemptionState", "Finding", "Level", "Matches", "Monitor", "Pack", "Reach", "Rule", "RuleMark", "RuleSwitch", "Signal", "Status", "Survey"]

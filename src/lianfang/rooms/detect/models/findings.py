@@ -17,7 +17,7 @@ class Finding(Scoped):
 
     key = models.CharField(max_length=64, unique=True, editable=False)
     batch = models.CharField(_("batch"), max_length=120, db_index=True, editable=False)
-    kind = models.CharField(_("kind"), max_length=8, choices=(("sigma", _("rule")), ("ioc", _("watch list"))), default="sigma", editable=False)
+    kind = models.CharField(_("kind"), max_length=12, choices=(("sigma", _("rule")), ("ioc", _("watch list")), ("correlation", _("correlation"))), default="sigma", editable=False)
     rule_uid = models.CharField(_("rule ID"), max_length=190, editable=False)
     title = models.CharField(_("finding"), max_length=250, editable=False)
     title_zh = models.CharField(max_length=250, default="", editable=False)
@@ -40,6 +40,7 @@ class Finding(Scoped):
     count = models.PositiveIntegerField(_("events"), default=1, editable=False)
     events = models.JSONField(_("event IDs"), default=list, editable=False)
     entities = models.JSONField(_("entities"), default=dict, editable=False)
+    chain = models.JSONField(default=dict, editable=False)
     backfilled = models.BooleanField(_("found by looking back"), default=False, editable=False)
     exemption = models.UUIDField(_("taken by an exception"), null=True, db_index=True, editable=False)
     created = models.DateTimeField(_("stored"), default=clock.now, editable=False)

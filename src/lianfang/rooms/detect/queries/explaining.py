@@ -136,6 +136,16 @@ def read_again(codec: str, frame: bytes) -> tuple[Sequence[Row], Sequence[LogSou
     return found.rows, _log_sources(found.rows), ""
 
 
+def read_whole(codec: str, frame: bytes) -> tuple[Sequence[Row], Mapping[str, Sequence[Any]], Sequence[LogSource], str]:
+    """The same with the columns that would be stored."""
+    found = codecs.decode(codec, [frame])
+    if not found.rows:
+        return (), {}, (), found.rejects[0].reason if found.rejects else _("The frame holds nothing.")
+    with _one_at_a_time:
+        mapped = templates().map(found.rows, received=clock.now())
+    return found.rows, mapped.columns, mapped.logsources, ""
+
+
 def read_many(codec: str, frames: Sequence[bytes]) -> tuple[Sequence[Row], Sequence[LogSource], Sequence[int]]:
     """Many frames at once: rows, their log sources, and the frame each row came in. What cannot be read is left out."""
     found = codecs.decode(codec, frames)

@@ -15,12 +15,13 @@ from pathlib import Path
 from django.conf import settings
 
 from lianfang.engines.rules.compiled import Compiled
+from lianfang.engines.rules.correlation import Correlation
 from lianfang.engines.rules.examiner import prepared
 from lianfang.engines.rules.sources import RuleText
 from lianfang.engines.rules.trees import KEYWORDS, LOGSOURCE, Atom, Tree, atoms_of
 from lianfang.kernel.errors import Invalid
 from lianfang.rooms.detect import models
-from lianfang.rooms.detect.types import OWN_PACK
+from lianfang.rooms.detect.types import CORRELATION, OWN_PACK
 
 log = logging.getLogger("lianfang.detect")
 
@@ -88,6 +89,13 @@ def load_all() -> Compiled:
         return joined([load_pack(pack) for pack in installed])
 
 
+def correlations() -> list[Correlation]:
+    """The correlations of the installed packs; packs without any are not looked into."""
+    with_some = set(models.Rule.objects.filter(category=CORRELATION, gone=False).values_list("pack", flat=True))
+    found = {one.uid: one for pack in packs() if pack.pk in with_some for one in load_pack(pack).correlations}
+    return list(found.values())
+
+
 def with_databases(compiled: Compiled) -> Compiled:
     """The same with its pattern databases built for this machine."""
     return compiled if compiled.databases.by_field else prepared(compiled)
@@ -113,7 +121,8 @@ def joined(parts: Sequence[Compiled]) -> Compiled:
                 seen.add(rule.uid)
                 rules.append(rule)
                 trees.append(_renumbered(tree, place))
-    return Compiled(tuple(rules), tuple(trees), tuple(numbers), tuple(problem for part in parts for problem in part.problems))
+    correlations = {one.uid: one for part in reversed(parts) for one in part.correlations}
+    return Compiled(tuple(rules), tuple(trees), tuple(numbers), tuple(problem for part in parts for problem in part.problems), tuple(correlations.values()))
 
 
 def _renumbered(tree: Tree, place: Sequence[int]) -> Tree:
@@ -123,7 +132,8 @@ def _renumbered(tree: Tree, place: Sequence[int]) -> Tree:
 def fields_of(compiled: Compiled) -> dict[str, list[str]]:
     """The event fields that each rule looks at, by uid; whole-event keywords and log sources are not fields."""
     names = [atom.field for atom in compiled.atoms]
-    return {rule.uid: sorted({names[atom] for atom in atoms_of(tree)} - {KEYWORDS, LOGSOURCE}) for rule, tree in zip(compiled.rules, compiled.trees, strict=True)}
+    looked = {one.uid: sorted({*one.group_by, *one.fields}) for one in compiled.correlations}
+    return looked | {rule.uid: sorted({names[atom] for atom in atoms_of(tree)} - {KEYWORDS, LOGSOURCE}) for rule, tree in zip(compiled.rules, compiled.trees, strict=True)}
 
 
 def one(rule: models.Rule) -> Compiled:

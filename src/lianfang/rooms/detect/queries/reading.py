@@ -93,9 +93,13 @@ def _licence(place: Path) -> str:
     return ""
 
 
-def beyond_sigma(text: str) -> dict[str, Any]:
-    """The section ``lianfang`` of a rule: Chinese title, description and false positives."""
+def beyond_sigma(text: str, uid: str = "") -> dict[str, Any]:
+    """The section ``lianfang`` of a rule: Chinese title, description and false positives. ``uid``: of which, where a file holds several."""
     if "\nlianfang:" not in text:
         return {}
-    said = _mapping(text).get("lianfang")
+    try:
+        documents = [one for one in yaml.safe_load_all(text) if isinstance(one, dict)]
+    except yaml.YAMLError:
+        return {}
+    said = next((one.get("lianfang") for one in documents if len(documents) == 1 or str(one.get("id")) == uid), None)
     return said if isinstance(said, dict) else {}

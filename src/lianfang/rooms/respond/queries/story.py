@@ -15,8 +15,8 @@ from lianfang.commons.people import queries as people
 from lianfang.commons.people.types import Person
 from lianfang.kernel.errors import Fault
 from lianfang.kernel.viewer import Viewer
-from lianfang.rooms.detect.queries import explaining
-from lianfang.rooms.detect.types import Explanation
+from lianfang.rooms.detect.queries import chains, explaining
+from lianfang.rooms.detect.types import CORRELATION, Explanation
 from lianfang.rooms.lake import queries as lake
 from lianfang.rooms.lake.types import Filter, Question
 from lianfang.rooms.respond import models
@@ -29,6 +29,7 @@ LONGEST = timedelta(hours=6)
 
 CIRCLES = (timedelta(minutes=1), timedelta(minutes=5), AROUND, LONGEST + AROUND)
 LOOKED_AT = 400
+CHAINS = 40
 
 Event = Mapping[str, Any]
 
@@ -93,7 +94,15 @@ def explained(alert: models.Alert, event: Event) -> Explanation:
     if not event.get("raw"):
         return Explanation(alert.rule_uid, str(alert), (), _("The original log is masked: it is graded above what you may see."))
     part = str(event["event_id"]).partition(".")[2]
-    return explaining.explain(alert.rule_uid, str(event["raw"]), part=int(part) if part.isdigit() else 0)
+    uid = alert.rule_uid if alert.kind != CORRELATION else next(iter(event.get("rules") or ()), alert.rule_uid)
+    return explaining.explain(uid, str(event["raw"]), part=int(part) if part.isdigit() else 0)
+
+
+def led_to(alert: models.Alert, viewer: Viewer) -> list[chains.Chain]:
+    """What made a correlation fire, step by step, the newest first."""
+    if alert.kind != CORRELATION:
+        return []
+    return chains.chains(models.Folded.objects.filter(alert=alert).values_list("finding", flat=True)[:CHAINS], viewer)
 
 
 def neighbours(alert: models.Alert, viewer: Viewer, *, limit: int = 8) -> list[models.Alert]:

@@ -1,0 +1,212 @@
+"""Correlating: the marks of all ingest processes, one correlator, findings.
+
+One row of the database is the correlator's seat: whoever holds its lock takes what marks there are, advances, and stores
+findings, how far it came and now and then its state in the same transaction. Killed at any point, the next one begins from the
+kept state, takes in again what was taken since, and says the same; what was said already is known by its key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import pyarrow as pa
+from django.db import transaction
+
+from lianfang.commons.jobs import actions as jobs
+from lianfang.commons.ledger import actions as ledger
+from lianfang.engines.rules.correlation import Correlation
+from lianfang.engines.rules.correlator import Correlator, Firing, Marks
+from lianfang.kernel import clock
+from lianfang.kernel.ids import new_id
+from lianfang.kernel.viewer import SYSTEM
+from lianfang.rooms.detect import models
+from lianfang.rooms.detect.actions import folding, storing
+from lianfang.rooms.detect.actions.editions import RULES
+from lianfang.rooms.detect.actions.marking import PLACE
+from lianfang.rooms.detect.queries import loading
+from lianfang.rooms.detect.types import CORRELATION, KEPT_EVENTS, FindingsStored, window_of
+
+SEAT = "node"
+AT_ONCE = 500
+"""Batches taken in one transaction: it must stay short."""
+SMALL, STEPS_APART, SECONDS_APART = 1 << 20, 20, 30
+"""A state of so many bytes is kept at every step; a larger one after so many steps, or seconds."""
+
+
+class _Mine(NamedTuple):
+    """The correlator as this process holds it: good as long as the seat bears the same token and the rules are of the same edition."""
+
+    token: UUID
+    edition: int
+    work: Correlator
+
+
+_mine: list[_Mine] = []
+
+
+def correlate() -> int:
+    """Take in what marks there are, and let time pass. Returns how many findings were stored."""
+    stored, more = _step()
+    while more:
+        again, more = _step()
+        stored += again
+    return stored
+
+
+@transaction.atomic
+def _step() -> tuple[int, bool]:
+    models.Correlating.objects.get_or_create(name=SEAT)
+    seat = models.Correlating.objects.select_for_update().get(name=SEAT)
+    rows = list(models.Matches.objects.filter(step=None).order_by("moment", "id")[:AT_ONCE])
+    edition = models.Edition.objects.filter(name=RULES).values_list("number", flat=True).first() or 0
+    held, now = _held(seat, edition), clock.now()
+    if not rows and not held.waits:
+        return 0, False
+    firings = held.advance([_marks(row) for row in rows], _milliseconds(now))
+    if not rows and not firings:
+        _keep_mine(seat.token, edition, held)
+        return 0, False
+    seat.step, seat.token = seat.step + 1, new_id()
+    models.Matches.objects.filter(pk__in=[row.pk for row in rows]).update(step=seat.step, at=now)
+    stored = _store(firings, {one.one.uid: one.one for one in held.held.values()}, seat.step)
+    _keep(seat, held, now)
+    transaction.on_commit(lambda: _keep_mine(seat.token, edition, held))
+    return stored, len(rows) == AT_ONCE
+
+
+def _held(seat: models.Correlating, edition: int) -> Correlator:
+    """The correlator as it stands: this process's own, or from the state kept last and what was taken since."""
+    mine = _mine.pop() if _mine else None
+    if mine is not None and (mine.token, mine.edition) == (seat.token, edition):
+        return mine.work
+    held = Correlator(loading.correlations())
+    if mine is not None and mine.token == seat.token:
+        held.restore(mine.work.snapshot())
+        return held
+    if seat.state:
+        held.restore(bytes(seat.state))
+    since = models.Matches.objects.filter(step__gt=seat.kept).order_by("step", "moment", "id")
+    for (_number, at), rows in groupby(since, key=lambda row: (row.step, row.at)):
+        held.advance([_marks(row) for row in rows], _milliseconds(at))
+    return held
+
+
+def _keep_mine(token: UUID, edition: int, held: Correlator) -> None:
+    _mine[:] = [_Mine(token, edition, held)]
+
+
+def _keep(seat: models.Correlating, held: Correlator, now: datetime) -> None:
+    """The position always; the state where it is small, or long enough ago. What a kept state holds need not be kept as marks."""
+    if held.size <= SMALL or seat.step - seat.kept >= STEPS_APART or now - seat.kept_at >= timedelta(seconds=SECONDS_APART):
+        seat.state, seat.kept, seat.kept_at = held.snapshot(), seat.step, now
+        models.Matches.objects.filter(step__lte=seat.step).exclude(content=b"").update(content=b"")
+    counters = held.counters
+    seat.told = {"bytes": held.size} | {name: getattr(counters, name) for name in ("matches", "late", "beyond", "without", "evicted", "firings")}
+    seat.save()
+
+
+def _marks(row: models.Matches) -> Marks:
+    return Marks(row.source, row.place, pa.ipc.open_stream(bytes(row.content)).read_all())
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _moment(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+# ---- what it found ---------------------------------------------------------------------------------------------
+
+
+def _store(firings: Sequence[Firing], correlations: Mapping[str, Correlation], step: int) -> int:
+    """Firings as findings, each once; those of correlations that are switched off, or that others only build upon, are none."""
+    named = {uid for firing in firings for uid in (firing.rule, *(part.rule for part in firing.steps))}
+    named |= {ref for uid in named if uid in correlations for ref in correlations[uid].refs}
+    rules = {rule.uid: rule for rule in models.Rule.objects.filter(uid__in=named).select_related("pack").defer("text")}
+    inner = {ref for one in correlations.values() if not one.generate for ref in one.refs}
+    keys = {_key(firing): firing for firing in firings if firing.rule in rules and rules[firing.rule].loaded and firing.rule not in inner}
+    known = set(models.Finding.objects.filter(key__in=list(keys)).values_list("key", flat=True))
+    fresh = {key: firing for key, firing in keys.items() if key not in known}
+    earlier = dict(models.Finding.objects.filter(key__in=[_key(firing, again=False) for firing in fresh.values() if firing.again]).values_list("key", "count")) if any(firing.again for firing in fresh.values()) else {}
+    batch = f"{CORRELATION}-{step}-{new_id().hex[:12]}"
+    made = [finding for key, firing in fresh.items() if (finding := _finding(key, firing, correlations, rules, batch, earlier)) is not None]
+    if made:
+        models.Finding.objects.bulk_create(made, batch_size=200)
+        storing.count({one.rule_uid: [(one.last, one.count)] for one in made})
+        for territory, found in _by_owner(made).items():
+            ledger.record("detect.found", found[0].ref, actor=SYSTEM, label=str(found[0].title), detail={"findings": len(found), "correlations": sorted({one.rule_uid for one in found})[:20]}, territory=territory, industry=found[0].industry)
+        jobs.publish(FindingsStored(batch=batch, count=len(made)))
+    return len(made)
+
+
+def _by_owner(found: Sequence[models.Finding]) -> dict[str, list[models.Finding]]:
+    by_owner: dict[str, list[models.Finding]] = defaultdict(list)
+    for one in found:
+        by_owner[one.territory].append(one)
+    return by_owner
+
+
+def _key(firing: Firing, *, again: bool | None = None) -> str:
+    """What makes a firing one of a kind, whoever finds it and however often."""
+    said = firing.again if again is None else again
+    return hashlib.sha256("\x1f".join((CORRELATION, firing.rule, firing.place, repr(firing.group), str(firing.cell), str(said))).encode()).hexdigest()
+
+
+def _finding(key: str, firing: Firing, correlations: Mapping[str, Correlation], rules: Mapping[str, models.Rule], batch: str, earlier: Mapping[str, int]) -> models.Finding | None:
+    """A finding of what made it fire; at the end of a cell, of what came after it was told first."""
+    rule = rules[firing.rule]
+    count = firing.count - earlier.get(_key(firing, again=False), 0) if firing.again else firing.count
+    if count <= 0:
+        return None
+    events = list({event["event"]: event for part in firing.steps for event in part.events}.values())
+    territory, organisation, sample = firing.place.split(PLACE)
+    fold = folding.whole(firing.rule, events, territory=territory)
+    fold.first, fold.last, fold.count = _moment(firing.first) or fold.first, _moment(firing.last) or fold.last, count
+    fold.window, fold.events = window_of(_moment(firing.moment) or fold.first), [event["event"] for event in events][:KEPT_EVENTS]
+    group = dict(firing.group)
+    fold.host, fold.user = _named(group, ("host",), fold.host), _named(group, ("user", "actor_user"), fold.user)
+    sources = list(dict.fromkeys(str(event["source"]) for event in events))
+    said = {name: getattr(rule, name) for name in storing.COPIED} | {"licence": rule.pack.licence}
+    about = {"batch": batch, "source": sources[-1] if sources else "", "source_name": ", ".join(sources)[:120], "organisation": organisation, "sample": bool(sample), "backfilled": False, "kind": CORRELATION, "chain": _chain(firing, correlations, rules)}
+    finding = storing.finding(fold, said, about)
+    finding.key = key
+    return finding
+
+
+def _named(group: Mapping[str, str], names: Sequence[str], found: str) -> str:
+    """The group's own value, in the spelling of the events where that is the same."""
+    value = next((group[name] for name in names if group.get(name)), "")
+    return found if not value or value == found.lower() else value[:190]
+
+
+def _chain(firing: Firing, correlations: Mapping[str, Correlation], rules: Mapping[str, models.Rule]) -> dict[str, Any]:
+    """What made it fire, step by step, as a page tells it. ``of``: the rule whose matches are counted, also where they were counted by another correlation."""
+    one = correlations[firing.rule]
+
+    def of(uid: str) -> str:
+        below = correlations.get(uid)
+        return of(below.refs[0]) if below is not None and len(below.refs) == 1 else uid
+
+    def titled(uid: str) -> list[str]:
+        return [rules[uid].title, rules[uid].title_zh] if uid in rules else [uid, ""]
+
+    steps = [
+        {
+            "rule": part.rule, "title": titled(part.rule), "of": titled(of(part.rule)), "count": part.matches,
+            "first": _text(part.first), "last": _text(part.last), "events": [{"id": event["event"], "time": _text(event["time"]), "host": event["host"] or "", "source": event["source"]} for event in part.events[:KEPT_EVENTS]],
+        }
+        for part in firing.steps
+    ]  # fmt: skip
+    return {"kind": one.kind, "op": one.op, "bound": one.bound, "fields": list(one.fields), "percentile": one.percentile, "width": one.width // 1000, "group": dict(firing.group), "moment": _text(firing.moment), "value": firing.value, "steps": steps}
+
+
+def _text(milliseconds: int | None) -> str:
+    return clock.text(moment) if (moment := _moment(milliseconds)) else ""
