@@ -193,7 +193,7 @@ FUNCTIONS = (
         key="duty_leader",
         name=gettext_noop("Duty leader"),
         about=gettext_noop("Answers for the watch: the situation, what is overdue, every decision on alerts and cases."),
-        permissions=("respond.*", "coordinate.*", "operate.*.view", "ledger.*.view", "people.user.view", "standards.*.approve", "learning.model.*", "lake.exportrequest.approve", *_READ_ALL, *_EXPORT_ALL),
+        permissions=("respond.*", "coordinate.*", "operate.*.view", "ledger.*.view", "people.user.view", "standards.*.approve", "learning.model.*", "lake.exportrequest.approve", "detect.ownrule.approve", *_READ_ALL, *_EXPORT_ALL),
         landing="respond:overview",
         clearance=DataLevel.L3,
     ),
@@ -201,7 +201,7 @@ FUNCTIONS = (
         key="analyst",
         name=gettext_noop("Analyst"),
         about=gettext_noop("Works the alert queue: examines, decides, closes."),
-        permissions=("respond.*", "detect.rule.switch", "detect.exemption.add", "detect.exemption.change", "detect.exemption.delete", "intel.indicator.add", *_READ_ALL),
+        permissions=("respond.*", "detect.rule.switch", "detect.exemption.add", "detect.exemption.change", "detect.exemption.delete", "detect.ownrule.add", "detect.ownrule.change", "detect.ownrule.delete", "intel.indicator.add", *_READ_ALL),
         landing="respond:alerts",
     ),
     Function(

@@ -21,6 +21,12 @@ def look_back(what: str, since: str, until: str, *, run: Any) -> None:
     actions.hunt(what, clock.parse(since), clock.parse(until), tell=run.progress)
 
 
+@job(name="detect.preview_rule", attempts=1)
+def preview_rule(preview: str, *, run: Any) -> None:
+    """What a rule would have found in past data."""
+    actions.preview(preview, tell=run.progress)
+
+
 @every(seconds=5)
 @job(name="detect.look_at_monitors", attempts=1)
 def look_at_monitors() -> None:
@@ -61,3 +67,4 @@ def let_time_pass() -> None:
 def forget_signals() -> None:
     """Batches that were counted are remembered for a week, episodes for a year."""
     actions.forget_signals()
+    actions.forget_previews()

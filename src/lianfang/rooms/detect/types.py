@@ -91,6 +91,9 @@ THIS_NODE = "lianfang"
 OWN_PACK = "node-keywords"
 """The pack into which this node writes the words of its keyword alarms."""
 
+NODE_RULES = "node-rules"
+"""The pack of the rules that people of this node wrote."""
+
 OWN_LOGS = ("lianfang", "", "keywords")
 """The log source that those rules name, whatever the logs are: which source they look at is said by the alarm."""
 

@@ -14,10 +14,12 @@ __getattr__, __all__ = lazy.door(
         "monitors": "change_calendar change_monitor create_calendar create_monitor remove_calendar remove_monitor switch_monitor",
         "signalling": "forget_signals look_at_monitors",
         "owning": "note_reading_stopped",
+        "previewing": "ask_preview cancel_preview forget_previews preview preview_of",
         "proving": "prove_packs",
         "storing": "store",
         "surveying": "survey",
-        "switching": "disable enable switch",
+        "switching": "disable enable switch switch_scenario",
         "testing": "samples_of test_pack",
+        "writing": "approve_rule begin_version change_rule checked_rule drop_rule propose_rule return_rule withdraw_rule write_rule",
     },
 )

@@ -1,6 +1,7 @@
 """Examining: the rules' place in the ingest process. Batches in, row → rule uids out; findings once the batch is durable.
 
 The rules of all packs are loaded, on or off; what is off is left out of the answer, so that a switch needs no compiling.
+What people of this node wrote has an engine of its own, so that a change of one rule compiles no other.
 The words of keyword alarms are rules too, in an engine of their own that sees the batches of their sources alone: an alarm
 over one source costs the others nothing, and making one compiles no other rule.
 Changes are noticed by two small looks: at the edition (each second at most) and at the watch list's version (each three).
@@ -29,7 +30,7 @@ from lianfang.rooms.detect.actions.marking import Marker
 from lianfang.rooms.detect.actions.noting import Kinds
 from lianfang.rooms.detect.actions.sparing import Spared
 from lianfang.rooms.detect.queries import loading, watch, wording
-from lianfang.rooms.detect.types import IOC, OWN_LOGS, OWN_PACK
+from lianfang.rooms.detect.types import IOC, NODE_RULES, OWN_LOGS, OWN_PACK
 from lianfang.rooms.lake.types import Batch
 
 log = logging.getLogger("lianfang.detect")
@@ -54,6 +55,7 @@ class Watchman:
         self.kinds = Kinds()
         self._rules_at = self._watch_at = self._said_at = 0.0
         self.engine = Examiner(Compiled((), (), ()), cache_bytes=CACHE_BYTES)
+        self.written, self.written_digest = Examiner(Compiled((), (), ()), cache_bytes=WORDS_BYTES), ""
         self.words = Words()
         self.spared = Spared()
         self.marker = Marker((), ())
@@ -65,7 +67,12 @@ class Watchman:
         self.kinds.note(batch)
         on = self.switches.on_for(batch.source)
         found = ((row, tuple(uid for uid in uids if uid in on or uid.startswith(IOC))) for row, uids in self.engine.rows(batch.rows, batch.logsources))
-        return self.words.examine(batch, {row: uids for row, uids in found if uids}, on)
+        hits = {row: uids for row, uids in found if uids}
+        if self.written.by_uid:
+            for row, uids in self.written.rows(batch.rows, batch.logsources):
+                if fired := tuple(uid for uid in uids if uid in on):
+                    hits[row] = (*hits.get(row, ()), *fired)
+        return self.words.examine(batch, hits, on)
 
     def conclude(self, batch: Batch, hits: Mapping[int, Sequence[str]]) -> None:
         """Store what was found, and mark what correlations look at; a batch that was concluded before changes nothing."""
@@ -104,9 +111,17 @@ class Watchman:
             self.engine.replace(compiled)
             self.marker = Marker(compiled.correlations, compiled.rules)
             log.info("%d rules loaded", self.engine.stats().rules)
+        self._read_written()
         self.words.read()
         self.spared = Spared(self.spared)
         self.switches, self.edition, self.digests = Switches.read(), edition, digests
+
+    def _read_written(self) -> None:
+        """The rules that people of this node wrote, as they are in force now."""
+        pack = models.Pack.objects.filter(name=NODE_RULES).first()
+        if pack is not None and pack.digest != self.written_digest:
+            self.written.replace(loading.load_pack(pack))
+            self.written_digest = pack.digest
 
     def _look_at_watch(self) -> None:
         version, sets = watch.changed_since(self.watch_version)

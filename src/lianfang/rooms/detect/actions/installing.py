@@ -27,7 +27,7 @@ from lianfang.rooms.detect.actions import modelling
 from lianfang.rooms.detect.actions.editions import next_edition
 from lianfang.rooms.detect.actions.guarding import must_for_node
 from lianfang.rooms.detect.queries import exemptions, framework, loading, pack_line, reading
-from lianfang.rooms.detect.types import CORRELATION, OWN_PACK, PackLine, Problem
+from lianfang.rooms.detect.types import CORRELATION, NODE_RULES, OWN_PACK, PackLine, Problem
 
 Step = Callable[..., Any]
 LARGEST_UPLOAD = 64 << 20
@@ -46,8 +46,8 @@ def install_pack(path: str | Path, *, actor: Viewer, progress: Step = _quiet) ->
     must_for_node(actor, "detect.pack.add")
     progress(0, 3, "Reading")
     read = reading.read(path)
-    if read.name == OWN_PACK:
-        raise Invalid(f"A pack cannot be called {OWN_PACK}", why="The node writes the words of its keyword alarms into the pack of this name.", todo="Give the pack another name.")
+    if read.name in (OWN_PACK, NODE_RULES):
+        raise Invalid(f"A pack cannot be called {OWN_PACK}", why="The node writes its own rules into the pack of this name.", todo="Give the pack another name.")
     progress(1, 3, "Compiling")
     compiled = loading.compile_pack(read.digest, read.texts)
     progress(2, 3, "Writing")
@@ -62,7 +62,7 @@ def write_own(read: reading.PackText) -> models.Pack:
     """The node's own pack as it is to be now, in the caller's transaction; raises ``Invalid`` for a rule that cannot be compiled."""
     compiled = loading.compile_pack(read.digest, read.texts)
     if compiled.problems:
-        raise Invalid("A keyword alarm cannot be compiled", why=compiled.problems[0].reason, todo="Change its words.")
+        raise Invalid("A rule of the node cannot be compiled", why=compiled.problems[0].reason, todo="Change what it looks for.")
     return _write(read, compiled, SYSTEM)
 
 
@@ -204,8 +204,8 @@ def remove_pack(pack: models.Pack, *, actor: Viewer) -> None:
     must_for_node(actor, "detect.pack.delete")
     if models.Pack.objects.filter(pk=pack.pk).first() is None:
         raise Conflict("This pack is gone already", todo="Look at the list again.")
-    if pack.name == OWN_PACK:
-        raise Conflict("This pack is the node's own", why="It holds the words of the keyword alarms.", todo="Remove or switch off the alarms themselves.")
+    if pack.name in (OWN_PACK, NODE_RULES):
+        raise Conflict("This pack is the node's own", why="It holds what people of this node wrote.", todo="Remove or switch off the keyword alarms, or withdraw the rules, themselves.")
     rules = models.Rule.objects.filter(pack=pack).count()
     ledger.record("detect.pack_removed", pack.ref, actor=actor, label=pack.name, detail={"version": pack.version, "rules": rules})
     models.Pack.objects.filter(pk=pack.pk).delete()

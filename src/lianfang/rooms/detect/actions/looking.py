@@ -65,7 +65,7 @@ def hunt(what: str, since: datetime, until: datetime, *, tell: Tell = lambda per
     owners = lake.owners(viewer=SYSTEM)
     while start < until:
         end = min(start + SLICE, until)
-        for number, page in enumerate(_pages(start, end)):
+        for number, page in enumerate(pages(start, end)):
             looked += len(page)
             found += _examine(page, examiner, owners, what, f"hunt-{what[:40]}-{start:%Y%m%d%H}-{number}")
             tell(100 * ((start - since) / (until - since)), f"{looked:,} events, {found:,} findings")
@@ -81,12 +81,12 @@ def _examiner(what: str) -> Examiner:
     return Examiner(loading.one(models.Rule.objects.get(uid=what)))
 
 
-def _pages(since: datetime, until: datetime) -> Iterator[list[Event]]:
-    """The lake's events of one hour in pages, by name."""
+def pages(since: datetime, until: datetime, *, only: str = "TRUE") -> Iterator[list[Event]]:
+    """The lake's events of one hour in pages, by name; ``only`` those for which a condition of ours holds."""
     last = ""
     names = ", ".join(f'"{name}"' for name in _COLUMNS)
     while True:
-        sql = f"SELECT {names} FROM events WHERE time >= TIMESTAMPTZ '{clock.text(since)}' AND time < TIMESTAMPTZ '{clock.text(until)}' AND event_id > '{last}' ORDER BY event_id LIMIT {PAGE}"  # noqa: S608  (moments and identifiers of ours)
+        sql = f"SELECT {names} FROM events WHERE time >= TIMESTAMPTZ '{clock.text(since)}' AND time < TIMESTAMPTZ '{clock.text(until)}' AND event_id > '{last}' AND {only} ORDER BY event_id LIMIT {PAGE}"  # noqa: S608  (moments and identifiers of ours)
         answer = lake.sql(sql, viewer=SYSTEM, limit=PAGE, seconds=120, since=since, until=until)
         page = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
         if page:
@@ -94,6 +94,11 @@ def _pages(since: datetime, until: datetime) -> Iterator[list[Event]]:
         if len(page) < PAGE:
             return
         last = page[-1]["event_id"]
+
+
+def matching(page: Sequence[Event], examiner: Examiner, uid: str) -> list[int]:
+    """The places of a page on whose originals a rule fires."""
+    return sorted({places[at] for rows, origins, places in explaining.read_events(page) for at, uids in examiner.rows(rows, origins) if uid in uids})
 
 
 def _examine(page: Sequence[Event], examiner: Examiner, owners: Mapping[str, str], what: str, name: str) -> int:

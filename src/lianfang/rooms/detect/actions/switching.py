@@ -14,6 +14,7 @@ from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.actions.editions import next_edition
 from lianfang.rooms.detect.actions.guarding import must_for_node, must_for_source
+from lianfang.rooms.detect.queries import scenarios
 
 
 @transaction.atomic
@@ -49,3 +50,13 @@ def enable(rule: models.Rule, *, actor: Viewer) -> None:
 def disable(rule: models.Rule, *, actor: Viewer) -> None:
     """Switch a rule off everywhere."""
     switch(rule, False, actor=actor)
+
+
+@transaction.atomic
+def switch_scenario(one: scenarios.Scenario, on: bool, *, actor: Viewer) -> int:
+    """Switch every rule of a scenario that is not so yet; returns how many, each with its record."""
+    must_for_node(actor, "detect.rule.switch")
+    rules = {rule.pk: rule for stage in one.stages for rule in scenarios.rules_of(stage, actor) if rule.enabled != on}
+    for rule in rules.values():
+        switch(rule, on, actor=actor)
+    return len(rules)

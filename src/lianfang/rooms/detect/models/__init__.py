@@ -4,6 +4,7 @@ from lianfang.rooms.detect.models.correlations import Correlating, Matches
 from lianfang.rooms.detect.models.exemptions import Exemption, ExemptionState
 from lianfang.rooms.detect.models.findings import Finding
 from lianfang.rooms.detect.models.monitors import Calendar, Episode, Monitor, Signal
+from lianfang.rooms.detect.models.ownrules import OwnRule, Preview
 from lianfang.rooms.detect.models.rules import Edition, EventKind, Examination, Level, Pack, Reach, Rule, RuleMark, RuleSwitch, Status, Survey
 
-__all__ = ["Calendar", "Correlating", "Edition", "Episode", "EventKind", "Examination", "Exemption", "ExemptionState", "Finding", "Level", "Matches", "Monitor", "Pack", "Reach", "Rule", "RuleMark", "RuleSwitch", "Signal", "Status", "Survey"]
+__all__ = ["Calendar", "Correlating", "Edition", "Episode", "EventKind", "Examination", "Exemption", "ExemptionState", "Finding", "Level", "Matches", "Monitor", "OwnRule", "Pack", "Preview", "Reach", "Rule", "RuleMark", "RuleSwitch", "Signal", "Status", "Survey"]

@@ -21,7 +21,7 @@ from lianfang.engines.rules.sources import RuleText
 from lianfang.engines.rules.trees import KEYWORDS, LOGSOURCE, Atom, Tree, atoms_of
 from lianfang.kernel.errors import Invalid
 from lianfang.rooms.detect import models
-from lianfang.rooms.detect.types import CORRELATION, OWN_PACK
+from lianfang.rooms.detect.types import CORRELATION, NODE_RULES, OWN_PACK
 
 log = logging.getLogger("lianfang.detect")
 
@@ -76,8 +76,8 @@ def whole_file(packs: Sequence[models.Pack]) -> Path:
 
 
 def packs() -> list[models.Pack]:
-    """The packs that every log is examined by: all but the node's own, whose rules look at the sources of their alarms alone."""
-    return list(models.Pack.objects.exclude(name=OWN_PACK).order_by("installed", "id"))
+    """The packs that were installed: all but the node's own two, which have engines of their own, so that a change of one rule compiles no other."""
+    return list(models.Pack.objects.exclude(name__in=(OWN_PACK, NODE_RULES)).order_by("installed", "id"))
 
 
 def load_all() -> Compiled:
