@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -24,7 +25,7 @@ from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Sheet, She
 from lianfang.commons.jobs import queries as jobs
 from lianfang.kernel.errors import Fault, Missing
 from lianfang.kernel.viewer import Viewer
-from lianfang.rooms.detect import actions, models, queries
+from lianfang.rooms.detect import actions, models
 from lianfang.rooms.detect.models.ownrules import Stage
 from lianfang.rooms.detect.queries import building, framework, library
 from lianfang.rooms.detect.queries.building import Built, Group, Line
@@ -96,7 +97,7 @@ def of_form(built: Built, *, text: str = "") -> dict[str, Any]:
         built = replace(built, mapping=next(iter(dict(mappings)), ""))
     context: dict[str, Any] = {
         "by": "form", "built": built, "text": text, "models": building.makeable(), "mappings": mappings, "known": building.fields_of(built.mapping), "operators": OPERATORS.items(), "levels": LEVELS, "alarms": [(key, alarm.named.name) for key, alarm in framework.alarms().items()],
-        "groups": [_group(number, group) for number, group in enumerate(built.groups)], "unknown": _unknown(built), "falsepositives": "\n".join(built.falsepositives), "logsource": " / ".join(built.logsource.values()),
+        "groups": [_group(number, group) for number, group in enumerate(built.groups)], "unknown": building.unknown_fields(built), "falsepositives": "\n".join(built.falsepositives), "logsource": " / ".join(built.logsource.values()),
     }  # fmt: skip
     try:
         context["text"] = building.written(built)
@@ -104,12 +105,6 @@ def of_form(built: Built, *, text: str = "") -> dict[str, Any]:
     except Fault as fault:
         context["fault"] = told(fault)
     return context
-
-
-def _unknown(built: Built) -> list[str]:
-    """Fields that are neither in the dictionary nor were met in this node's logs."""
-    seen = queries.fields_seen()
-    return [name for name in building.unknown_fields(built) if name.lower() not in seen]
 
 
 def _group(number: int, group: Group) -> dict[str, Any]:
@@ -123,6 +118,11 @@ def of_text(text: str) -> dict[str, Any]:
     except Fault as fault:
         return {"by": "text", "text": text, "unshown": fault}
     return shown
+
+
+def rows_of(viewer: Viewer) -> QuerySet[models.OwnRule]:
+    """All versions for who sees the whole node: a draft may name whom it is about. What is in force is a rule that everybody may read."""
+    return models.OwnRule.objects.all() if viewer.may("detect.ownrule.view") and viewer.sees_node else models.OwnRule.objects.none()
 
 
 OWN_RULES = register(
@@ -142,7 +142,7 @@ OWN_RULES = register(
         form=OwnRuleForm,
         form_template="detect/ownrule_form.html",
         importable=False,
-        rows=lambda viewer: models.OwnRule.objects.all() if viewer.may("detect.ownrule.view") else models.OwnRule.objects.none(),
+        rows=rows_of,
         order="-changed",
         nav=Nav("detection", _("Own rules"), order=39, icon="pencil"),
         create=actions.write_rule,
@@ -273,7 +273,7 @@ def versions(request: HttpRequest, row: models.OwnRule) -> str:
 @page("ownrules/<uuid:pk>/sigma/", name="ownrule_sigma", permission="detect.ownrule.view", title=_("Export as YAML"), parent="ownrule_list")
 def sigma_of_own(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One version as a file."""
-    row = models.OwnRule.objects.filter(pk=pk).first()
+    row = rows_of(request.viewer).filter(pk=pk).first()  # type: ignore[attr-defined]
     if row is None:
         raise Missing("There is no such rule", todo="Look at the list of rules.")
     return download(io.BytesIO(row.text.encode()), f"{row.uid}-v{row.version}.yml", "application/yaml")
