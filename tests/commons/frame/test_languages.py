@@ -26,7 +26,7 @@ HEADS = {"h1", "h2", "h3", "th", "legend", "label", "button", "summary", "title"
 SAID = ("placeholder", "aria-label", "title", "alt")
 """Attributes that are read to a person."""
 NODE, FOUNDER = "Sector centre", "管理员"
-NAMES = {NODE, FOUNDER, "English", "STIX 2.1", "SQL", "OCSF", "HTTP", "TLP:CLEAR", "TLP:GREEN", "TLP:AMBER", "TLP:AMBER+STRICT", "TLP:RED", "MD5", "SHA-1", "SHA-256", "SHA-512", "TLP", "ATT&CK", "EN", "Ctrl K", "Esc", "CSV", "Parquet", "JSON", "NumPy (npz)", "ONNX", "safetensors", "UUID", "IP", "URL", "STIX", "TAXII", "TLP", "MITRE ATT&CK", "API", "CVSS", "CNVD XML", "root", "https://"}
+NAMES = {NODE, FOUNDER, "English", "STIX 2.1", "SQL", "OCSF", "Sigma", "HTTP", "TLP:CLEAR", "TLP:GREEN", "TLP:AMBER", "TLP:AMBER+STRICT", "TLP:RED", "MD5", "SHA-1", "SHA-256", "SHA-512", "TLP", "ATT&CK", "EN", "Ctrl K", "Esc", "CSV", "Parquet", "JSON", "NumPy (npz)", "ONNX", "safetensors", "UUID", "IP", "URL", "STIX", "TAXII", "TLP", "MITRE ATT&CK", "API", "CVSS", "CNVD XML", "root", "https://"}
 """Words that are the same in both languages; ``root`` is an account in the sample stream."""
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
 OURS = {"who", "bar-text", "tongue", "rail-foot"}

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame.language import either
-from lianfang.commons.frame.pages import Nav, page, show
+from lianfang.commons.frame.pages import Nav, page, sayable, show
 from lianfang.engines.schema import ocsf
 from lianfang.kernel import clock
 from lianfang.kernel.viewer import Viewer
@@ -24,6 +24,8 @@ from lianfang.rooms.detect.queries.library import Standing
 FED = (("", _("fed or not")), ("1", _("fed here")), ("0", _("not fed here")))
 USED = (("", _("with or without rules")), ("1", _("with rules")), ("0", _("without rules")))
 RULES_SHOWN = 30
+
+sayable("OCSF %(release)s has no class and activity “%(key)s”.")
 
 
 @page("event-models/", name="event_models", permission="detect.rule.view", nav=Nav("detection", _("Event models"), order=38, icon="binary-tree"), title=_("Event models"))

@@ -103,7 +103,6 @@ def event_model(key: str) -> EventModel:
     return found
 
 
-
 _kept: list[tuple[tuple[Template, ...], tuple[Kind, ...]]] = []
 
 
@@ -118,8 +117,9 @@ def made() -> tuple[Kind, ...]:
 def standings(viewer: Viewer) -> list[Standing]:
     """Every model with what this node has of it."""
     sources, days = _fed(viewer)
+    visible = {template.name for template in lake.in_use(viewer)}
     mappings: dict[str, dict[str, None]] = defaultdict(dict)
-    for kind in made():
+    for kind in (kind for kind in made() if kind.template in visible):
         mappings[key_of(kind.class_uid, kind.activity_id)][kind.template] = None
     rules = _rules()
     return [Standing(model, sources.get(key, {}), days.get(key, {}), tuple(mappings.get(key, ())), rules.get(key, 0)) for key, model in event_models().items()]

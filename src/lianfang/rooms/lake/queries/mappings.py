@@ -18,7 +18,7 @@ from lianfang.engines.connect import template as templates_
 from lianfang.engines.connect.mapping import Templates, tables_of
 from lianfang.engines.connect.template import Template
 from lianfang.engines.schema.events import COLUMNS
-from lianfang.kernel.errors import Missing
+from lianfang.kernel.errors import Invalid, Missing
 from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake import models
@@ -39,15 +39,18 @@ def shipped() -> tuple[Template, ...]:
     return _shipped(settings.CONTENT / "mappings")[0].templates
 
 
-def in_use() -> tuple[Template, ...]:
-    """Every template by which a source of this node may be mapped: those that ship, and the node's own."""
-    own = models.Mapping.objects.order_by("name").values_list("text", flat=True)
-    return (*shipped(), *map(_own, own))
+def in_use(viewer: Viewer | None = None) -> tuple[Template, ...]:
+    """Every template by which a source of this node may be mapped, as far as a viewer sees them: those that ship, and the node's own that still compile."""
+    rows = models.Mapping.objects.seen_by(viewer) if viewer else models.Mapping.objects.all()
+    return (*shipped(), *filter(None, map(_own, rows.order_by("name").values_list("text", flat=True))))
 
 
 @lru_cache(maxsize=256)
-def _own(text: str) -> Template:
-    return compiled(text)
+def _own(text: str) -> Template | None:
+    try:
+        return compiled(text)
+    except Invalid:
+        return None  # whoever opens it on its page is told what is wrong
 
 
 def suggestions() -> Mapping[str, str]:
