@@ -13,7 +13,7 @@ TESTSTAMP := .venv/.test
 export PORT
 export PYTHONPATH := src:.
 
-.PHONY: run test test-all check walk bench bench-lake docs coverage-of-mission assets clean help
+.PHONY: run test test-all check walk bench bench-alerts bench-lake docs coverage-of-mission assets clean help
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 24
@@ -44,6 +44,9 @@ walk: $(TESTSTAMP) assets ## the walks of docs/walks, end to end
 bench: $(TESTSTAMP) assets ## every headline figure beside its peer; writes benchmarks/latest.json
 	$(UV) sync --quiet --frozen --inexact --python $(PYTHON) --group dev --group logbench
 	$(BIN)/python benchmarks/run.py
+
+bench-alerts: $(TESTSTAMP) assets ## folding, grouping and ranking over a labelled alert CSV (BENCH_ALERTS) or a generated stream
+	$(BIN)/python benchmarks/run.py alerts
 
 bench-lake: $(TESTSTAMP) assets ## the lake over ten million events beside embedded ClickHouse; takes a quarter of an hour
 	$(UV) sync --quiet --frozen --inexact --python $(PYTHON) --group dev --group lakebench
