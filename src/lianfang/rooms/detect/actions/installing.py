@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -50,9 +50,10 @@ def install_pack(path: str | Path, *, actor: Viewer, progress: Step = _quiet) ->
         raise Invalid(f"A pack cannot be called {OWN_PACK}", why="The node writes its own rules into the pack of this name.", todo="Give the pack another name.")
     progress(1, 3, "Compiling")
     compiled = loading.compile_pack(read.digest, read.texts)
+    about = modelling.about_of(compiled)
     progress(2, 3, "Writing")
     with transaction.atomic():
-        pack = _write(read, compiled, actor)
+        pack = _write(read, compiled, about, actor)
     _rest_on_disk()
     progress(3, 3, "Done")
     return pack_line(pack)
@@ -63,7 +64,7 @@ def write_own(read: reading.PackText) -> models.Pack:
     compiled = loading.compile_pack(read.digest, read.texts)
     if compiled.problems:
         raise Invalid("A rule of the node cannot be compiled", why=compiled.problems[0].reason, todo="Change what it looks for.")
-    return _write(read, compiled, SYSTEM)
+    return _write(read, compiled, modelling.about_of(compiled), SYSTEM)
 
 
 def install_upload(name: str, content: bytes, *, actor: Viewer, progress: Step = _quiet) -> PackLine:
@@ -100,7 +101,7 @@ def install_kept(path: str, asker: dict[str, str], *, progress: Step = _quiet) -
         shutil.rmtree(archive.parent, ignore_errors=True)
 
 
-def _write(read: reading.PackText, compiled: Compiled, actor: Viewer) -> models.Pack:
+def _write(read: reading.PackText, compiled: Compiled, about: Mapping[str, set[str]], actor: Viewer) -> models.Pack:
     """The pack, its rules and its problems, as rows; one ledger record."""
     now = clock.now()
     pack = models.Pack.objects.filter(name=read.name).first() or models.Pack(name=read.name)
@@ -109,7 +110,7 @@ def _write(read: reading.PackText, compiled: Compiled, actor: Viewer) -> models.
     pack.save()
     rows, problems = _rows(pack, read, compiled)
     created, changed, gone = _merge(pack, rows, {problem.rule: problem.reason for problem in problems if problem.rule})
-    modelling.mark(compiled, pack)
+    modelling.mark(about, pack)
     pack.rules, pack.usable, pack.problems = len(rows), sum(not row.problem for row in rows), [asdict(problem) for problem in problems]
     pack.save()
     next_edition()

@@ -20,18 +20,20 @@ from lianfang.rooms.detect import models
 from lianfang.rooms.detect.queries import library, loading
 from lianfang.rooms.lake import queries as lake
 
+AT_ONCE = 300
+"""Rules that are marked in one transaction: what is received is stored in between."""
 MAPPINGS = "mappings"
 """The counter that holds a digest of the mappings by which rules were marked last."""
 
 
-def mark(compiled: Compiled, pack: models.Pack) -> None:
-    """Write which models the rules of ``pack`` are about, in the caller's transaction."""
-    about = about_of(compiled)
-    rows = dict(models.Rule.objects.filter(pack=pack, gone=False).values_list("uid", "pk"))
-    places = list(rows.values())
-    for start in range(0, len(places), 500):
-        models.RuleMark.objects.filter(rule__in=places[start : start + 500], kind="model").delete()
-    models.RuleMark.objects.bulk_create([models.RuleMark(rule_id=rows[uid], kind="model", value=key) for uid, keys in about.items() if uid in rows for key in sorted(keys)], batch_size=1000)
+def mark(about: Mapping[str, set[str]], pack: models.Pack) -> None:
+    """Write which models the rules of ``pack`` are about (``about_of``), some rules at a time."""
+    rows = sorted(models.Rule.objects.filter(pack=pack, gone=False).values_list("pk", "uid"))
+    for start in range(0, len(rows), AT_ONCE):
+        some = rows[start : start + AT_ONCE]
+        with transaction.atomic():
+            models.RuleMark.objects.filter(rule__in=[pk for pk, _uid in some], kind="model").delete()
+            models.RuleMark.objects.bulk_create([models.RuleMark(rule_id=pk, kind="model", value=key) for pk, uid in some for key in sorted(about.get(uid, ()))], batch_size=1000)
 
 
 def about_of(compiled: Compiled) -> Mapping[str, set[str]]:
@@ -56,8 +58,7 @@ def mark_models() -> bool:
     number = int(hashlib.sha256(repr(sorted((one.name, one.detect, one.cases, one.steps) for one in lake.in_use())).encode()).hexdigest()[:15], 16)
     if models.Edition.objects.filter(name=MAPPINGS, number=number).exists():
         return False
-    with transaction.atomic():
-        for pack in models.Pack.objects.order_by("name"):
-            mark(loading.load_pack(pack), pack)
-        models.Edition.objects.update_or_create(name=MAPPINGS, defaults={"number": number})
+    for pack in models.Pack.objects.order_by("name"):
+        mark(about_of(loading.load_pack(pack)), pack)
+    models.Edition.objects.update_or_create(name=MAPPINGS, defaults={"number": number})
     return True

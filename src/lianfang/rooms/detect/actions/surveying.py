@@ -21,6 +21,8 @@ LATELY = timedelta(days=30)
 """A kind of event that came within this time counts as one that comes."""
 
 REACH, WAITS = "reach", "waits"
+AT_ONCE = 100
+"""Rules that are written in one transaction: what is received is stored in between."""
 
 
 def survey(*, again: bool = False) -> bool:
@@ -33,9 +35,8 @@ def survey(*, again: bool = False) -> bool:
     compiled = loading.joined([loading.load_pack(pack) for pack in packs]) if packs else None
     told = coverage.reach(compiled, [coverage.Kind((kind.product, kind.category, kind.service), kind.channel, kind.event_id, frozenset(kind.fields)) for kind in kinds]) if compiled else []
     found = {rule.uid: (one.state, list(one.missing), kinds[one.kind].pk if one.kind is not None else "") for rule, one in zip(compiled.rules if compiled else (), told)}
-    with transaction.atomic():
-        _write(found)
-        models.Survey.objects.update_or_create(name=REACH, defaults={"basis": basis, "at": clock.now()})
+    _write(found)
+    models.Survey.objects.update_or_create(name=REACH, defaults={"basis": basis, "at": clock.now()})
     return True
 
 
@@ -46,16 +47,19 @@ def _basis() -> str:
 
 
 def _write(found: dict[str, tuple[str, list[str], str]]) -> None:
+    """Some rules in each transaction; what ends it halfway leaves the rest to the next look."""
     changed = []
     for rule in models.Rule.objects.filter(gone=False).only("uid", "reach", "waits", "nearest"):
         told = found.get(rule.uid, (models.Reach.UNKNOWN, [], ""))
         if (rule.reach, rule.waits, rule.nearest) != told:
             rule.reach, rule.waits, rule.nearest = told
             changed.append(rule)
-    models.Rule.objects.bulk_update(changed, ["reach", "waits", "nearest"], batch_size=200)
+    for start in range(0, len(changed), AT_ONCE):
+        models.Rule.objects.bulk_update(changed[start : start + AT_ONCE], ["reach", "waits", "nearest"])
     _write_marks({uid: waits for uid, (_state, waits, _kind) in found.items() if waits})
 
 
+@transaction.atomic
 def _write_marks(waits: dict[str, list[str]]) -> None:
     """The fields that rules wait for, as marks; they are few beside all others, and written anew."""
     models.RuleMark.objects.filter(kind=WAITS).delete()
