@@ -12,6 +12,7 @@ from tests.rooms.respond.conftest import NOON
 from lianfang.commons.ledger import queries as ledger
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.respond import actions, models
+from lianfang.rooms.respond.actions import grouping
 
 pytestmark = pytest.mark.django_db
 
@@ -79,6 +80,38 @@ def test_every_alert_is_in_one_incident_and_every_finding_in_one_alert(raised):
     assert models.Member.objects.count() == len(alerts) == models.Alert.objects.count()
     assert not models.Incident.objects.filter(members=None).exists()
     assert sum(models.Incident.objects.values_list("alerts", flat=True)) == len(alerts)
+    assert not models.Stirred.objects.exists()
+
+
+def meanwhile(monkeypatch, do):
+    """Something is done while alerts are grouped: after they were read, before anything is written."""
+    whole = grouping.groups
+
+    def slowly(*args, **kwargs):
+        monkeypatch.setattr(grouping, "groups", whole)
+        do()
+        return whole(*args, **kwargs)
+
+    monkeypatch.setattr(grouping, "groups", slowly)
+
+
+def test_what_comes_in_while_alerts_are_grouped_is_grouped_next(raised, monkeypatch):
+    raised(*ATTACK[:2])
+    meanwhile(monkeypatch, lambda: raised(*ATTACK[2:]))
+    actions.group_alerts()
+    assert models.Stirred.objects.exists()
+    actions.group_alerts()
+    assert models.Incident.objects.get().alerts == len(ATTACK)
+    assert not models.Stirred.objects.exists()
+
+
+def test_what_a_person_parts_while_alerts_are_grouped_stays_parted(attack, raised, monkeypatch):
+    alert = models.Alert.objects.filter(member__incident=attack).order_by("-first").first()
+    raised((40, "late", "web-1"))
+    meanwhile(monkeypatch, lambda: actions.split_incident(attack.pk, [alert.pk], actor=SYSTEM))
+    assert actions.group_alerts() == 0
+    actions.group_alerts()
+    assert models.Member.objects.get(alert=alert).incident_id != attack.pk
     assert not models.Stirred.objects.exists()
 
 

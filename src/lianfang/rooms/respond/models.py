@@ -221,11 +221,12 @@ class Member(models.Model):
 
 
 class Stirred(models.Model):
-    """A day of an organisation whose alerts changed and are to be grouped anew."""
+    """A day of an organisation whose alerts changed and are to be grouped anew. ``turn``: how often it was stirred, so that what changes while it is grouped is not forgotten."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     territory = models.CharField(max_length=60)
     day = models.PositiveIntegerField()
+    turn = models.PositiveBigIntegerField(default=0)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["territory", "day"], name="respond_stirred_once"),)

@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 
 from lianfang.engines.graphs import Edge, Entity, Group, Rules, Sight, groups
 from lianfang.kernel import clock
@@ -46,6 +47,8 @@ def stir(alerts: Iterable[models.Alert]) -> None:
     """Note that these alerts are new, changed or gone, in the caller's transaction."""
     days = {(alert.territory, day) for alert in alerts for day in range(models.hour_of(alert.first) // 24, models.hour_of(alert.last) // 24 + 1)}
     models.Stirred.objects.bulk_create([models.Stirred(territory=territory, day=day) for territory, day in sorted(days)], ignore_conflicts=True)
+    for one in {territory for territory, _day in days}:
+        models.Stirred.objects.filter(territory=one, day__in=[day for territory, day in days if territory == one]).update(turn=F("turn") + 1)
 
 
 def group_alerts() -> int:
@@ -55,10 +58,8 @@ def group_alerts() -> int:
     for row in models.Stirred.objects.order_by("day", "id")[:TAKEN]:
         by_territory[row.territory].append(row)
     for territory, rows in by_territory.items():
-        with transaction.atomic():
-            models.Stirred.objects.filter(pk__in=[row.pk for row in rows]).delete()
-            for first, last in _runs(sorted(row.day for row in rows)):
-                changed += _group(territory, first, last)
+        for first, last in _runs(sorted(row.day for row in rows)):
+            changed += _group(territory, first, last, [row for row in rows if first <= row.day <= last])
     return changed
 
 
@@ -73,7 +74,9 @@ def _runs(days: list[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def _group(territory: str, first_day: int, last_day: int) -> int:
+def _group(territory: str, first_day: int, last_day: int, stirred: list[models.Stirred]) -> int:
+    """Read and worked out first, then written in one transaction: what is received is stored meanwhile. What was stirred since stays stirred, and
+    where a person moved an alert since, all of it waits for the next time."""
     since, until = _reach(territory, _midnight(first_day - 1), _midnight(last_day + 2))
     alerts = list(models.Alert.objects.filter(territory=territory, last__gte=since, first__lt=until).order_by("-last", "-id")[:MOST])
     members = {member.alert_id: member for member in models.Member.objects.filter(alert__in=[alert.pk for alert in alerts])}
@@ -82,12 +85,24 @@ def _group(territory: str, first_day: int, last_day: int) -> int:
     held = {str(pk): str(member.incident_id) for pk, member in members.items() if member.held or member.incident_id in outside}
     by_key = {str(alert.pk): alert for alert in alerts}
     found = groups((sight_of(alert) for alert in alerts), KINDS, held=held)
-    places = _placed(found, {str(pk): member.incident_id for pk, member in members.items()}, held, before)
-    changed = {_keep([by_key[key] for key in group.members], group, incident, members, territory) for group, incident in places}
-    empty = models.Incident.objects.filter(territory=territory, first__lt=until, last__gte=since, members=None)
-    gone = empty.count()
-    empty.delete()
+    with transaction.atomic():
+        if _moved(alerts, members):
+            return 0
+        places = _placed(found, {str(pk): member.incident_id for pk, member in members.items()}, held, before)
+        changed = {_keep([by_key[key] for key in group.members], group, incident, members, territory) for group, incident in places}
+        empty = models.Incident.objects.filter(territory=territory, first__lt=until, last__gte=since, members=None)
+        gone = empty.count()
+        empty.delete()
+        for row in stirred:
+            models.Stirred.objects.filter(pk=row.pk, turn=row.turn).delete()
     return len(changed - {None}) + gone
+
+
+def _moved(alerts: list[models.Alert], members: Mapping[UUID, models.Member]) -> bool:
+    """Whether alerts went or were put elsewhere since they were read."""
+    names = [alert.pk for alert in alerts]
+    now = {alert: (incident, held) for alert, incident, held in models.Member.objects.filter(alert__in=names).values_list("alert", "incident", "held")}
+    return now != {pk: (member.incident_id, member.held) for pk, member in members.items()} or models.Alert.objects.filter(pk__in=names).count() != len(names)
 
 
 def _midnight(day: int) -> datetime:
