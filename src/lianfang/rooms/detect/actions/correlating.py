@@ -33,7 +33,7 @@ from lianfang.rooms.detect.queries import loading
 from lianfang.rooms.detect.types import CORRELATION, KEPT_EVENTS, FindingsStored, window_of
 
 SEAT = "node"
-AT_ONCE = 500
+AT_ONCE = 50
 """Batches taken in one transaction: it must stay short."""
 SMALL, STEPS_APART, SECONDS_APART = 1 << 20, 20, 30
 """A state of so many bytes is kept at every step; a larger one after so many steps, or seconds."""
