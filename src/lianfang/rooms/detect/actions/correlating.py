@@ -205,7 +205,7 @@ def _chain(firing: Firing, correlations: Mapping[str, Correlation], rules: Mappi
         }
         for part in firing.steps
     ]  # fmt: skip
-    return {"kind": one.kind, "op": one.op, "bound": one.bound, "fields": list(one.fields), "percentile": one.percentile, "width": one.width // 1000, "group": dict(firing.group), "moment": _text(firing.moment), "value": firing.value, "steps": steps}
+    return {"kind": one.kind, "op": one.op, "bound": one.bound, "fields": list(one.fields), "percentile": one.percentile, "width": one.width // 1000, "group": [list(pair) for pair in firing.group], "moment": _text(firing.moment), "value": firing.value, "steps": steps}  # the group as pairs: a database may put the names of an object in another order
 
 
 def _text(milliseconds: int | None) -> str:

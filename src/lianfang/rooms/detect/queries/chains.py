@@ -71,7 +71,7 @@ def _chain(row: models.Finding, viewer: Viewer) -> Chain:
         column = NAMES.get(name, name if name in ("domain", "url", "process", "file") else "user")
         return lake.masked(column, value) if column != "host" and veil.hides(column, level=row.level, territory=row.territory) else value
 
-    group = tuple((name, shown(name, value)) for name, value in said["group"].items())
+    group = tuple((name, shown(name, value)) for name, value in said["group"])
     steps = [_link(one, said, last=number == len(said["steps"]) - 1) for number, one in enumerate(said["steps"])]
     moment = clock.parse(said["moment"])
     told = sorted((step for step in steps if step.count or step.missing), key=lambda step: (step.missing, step.first or moment))
