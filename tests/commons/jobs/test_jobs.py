@@ -75,6 +75,24 @@ def test_nothing_is_told_when_the_transaction_is_rolled_back(room):
     assert heard == []
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_listener_that_wants_no_transaction_has_none_and_hears_again_after_a_crash(room):
+    heard = []
+
+    @room.on(Rang, name="t.hear", atomic=False)
+    def hear(fact):
+        heard.append((fact.n, connection.in_atomic_block))
+        if len(heard) == 1:
+            raise KeyboardInterrupt
+
+    actions.publish(Rang(3))
+    with pytest.raises(KeyboardInterrupt):
+        actions.work(once=True)
+    actions.work(once=True)
+    actions.work(once=True)
+    assert heard == [(3, False), (3, False)]
+
+
 def test_a_failing_listener_keeps_its_order_and_holds_up_nobody_else(room):
     heard, other, broken = [], [], {3}
 
@@ -337,6 +355,18 @@ def test_a_run_that_goes_on_is_not_joined_by_a_second(room):
         scheduling.start_due()
     row = models.Schedule.objects.get(name="t.tick")
     assert (row.runs, row.skipped) == (1, 1)
+
+
+def test_after_a_long_run_it_rests_so_that_it_takes_no_more_than_its_share(room):
+    ran = []
+    room.every(seconds=5, share=0.1)(room.job("t.tick")(lambda: ran.append(clock.now())))
+    with clock.frozen(NOON):
+        actions.work(once=True)
+        models.Job.objects.filter(name="t.tick").update(started=NOON, finished=NOON + timedelta(seconds=3))
+    for seconds in (5, 10, 25, 30, 35):
+        with clock.frozen(NOON + timedelta(seconds=seconds)):
+            actions.work(once=True)
+    assert ran == [NOON + timedelta(seconds=seconds) for seconds in (0, 30, 35)]
 
 
 @pytest.mark.parametrize(("catch_up", "runs"), [(True, 1), (False, 0)])

@@ -35,12 +35,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """A period. Missed periods are made up by one run, never by many."""
+    """A period. Missed periods are made up by one run, never by many. ``share``: of the time that its runs may take; after a long one it rests."""
 
     seconds: float
+    share: float = 1.0
 
     def __str__(self) -> str:
         return f"every {self.seconds:g} s"
+
+    def rests(self, started: datetime, finished: datetime, now: datetime) -> bool:
+        """Whether the last run took so long that the next must wait.
+
+        >>> at = datetime(2026, 1, 1, tzinfo=UTC)
+        >>> [Every(5, share=0.1).rests(at, at + timedelta(seconds=3), at + timedelta(seconds=after)) for after in (29, 30)]
+        [True, False]
+        """
+        return now - started < (finished - started) / self.share
 
     def after(self, last: datetime, now: datetime) -> datetime:
         """The first beat of this period after ``now``, in step with ``last``."""
@@ -89,12 +99,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A declared listener to one kind of fact."""
+    """A declared listener to one kind of fact. ``atomic``: its effect and "handled" are one transaction."""
 
     function: Callable[[Any], Any]
     name: str
     fact: type[Fact]
     attempts: int
+    atomic: bool = True
 
 
 _jobs: dict[str, Job] = {}
@@ -135,11 +146,11 @@ def job(name: str = "", *, attempts: int = 5, atomic: bool = False) -> Callable[
     return declare
 
 
-def every(*, seconds: float) -> Callable[[F], F]:
-    """Run a job once per period, by one worker; a run that still goes on is not joined by a second."""
+def every(*, seconds: float, share: float = 1.0) -> Callable[[F], F]:
+    """Run a job once per period, by one worker; a run that still goes on is not joined by a second. ``share`` (0…1]: it takes no more of the time than this."""
 
     def declare(function: F) -> F:
-        _put(_declared(function), period=Every(seconds))
+        _put(_declared(function), period=Every(seconds, share))
         return function
 
     return declare
@@ -156,11 +167,14 @@ def at(clock_time: str, *, catch_up: bool = True) -> Callable[[F], F]:
     return declare
 
 
-def on(fact: type[Fact], *, name: str = "", attempts: int = 8) -> Callable[[F], F]:
-    """Listen to a fact. The function runs in the transaction that marks the fact as handled by it: keep it to one action of the database."""
+def on(fact: type[Fact], *, name: str = "", attempts: int = 8, atomic: bool = True) -> Callable[[F], F]:
+    """Listen to a fact. The function runs in the transaction that marks the fact as handled by it: keep it to one action of the database.
+
+    Without ``atomic`` it runs in none, and once more after a crash: for one that has much to work out before it writes, in transactions of its own.
+    """
 
     def declare(function: F) -> F:
-        listener = Listener(function, name or default_name(function), fact, attempts)
+        listener = Listener(function, name or default_name(function), fact, attempts, atomic)
         known = _listeners.get(listener.name)
         if known and not _same(known.function, function):
             raise Invalid(f"Two listeners are called {listener.name}", why=f"{known.function.__module__} declares it already.", todo="Give one of them another name.")

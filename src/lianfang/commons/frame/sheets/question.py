@@ -9,6 +9,7 @@ import base64
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -46,15 +47,22 @@ ENDS: tuple[tuple[type[models.Field], tuple[Any, Any]], ...] = (
 """The least and the greatest value of a column, by its kind."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Condition:
     """A filter with what was chosen: its words and its form."""
 
     filter: Filter
+    viewer: Viewer
     values: list[str] = field(default_factory=list)
     low: str = ""
     high: str = ""
-    options: list[tuple[str, Text]] = field(default_factory=list)
+
+    @cached_property
+    def options(self) -> list[tuple[str, Text]]:
+        """What may be chosen; asked for only where it is shown: a list of colleagues is a question to the database."""
+        if self.filter.kind == "time":
+            return [(key, span[1]) for key, span in SPANS.items()]
+        return self.filter.options(self.viewer) if self.filter.kind == "choice" else []
 
     @property
     def on(self) -> bool:
@@ -314,8 +322,7 @@ def _condition(one: Filter, asked: QueryDict, viewer: Viewer) -> Condition:
     low, high = asked.get(f"{one.name}_from", ""), asked.get(f"{one.name}_to", "")
     if one.kind == "boolean":
         values = [value for value in values if value in ("0", "1")][:1]
-    options = one.options(viewer) if one.kind == "choice" else [(key, span[1]) for key, span in SPANS.items()] if one.kind == "time" else []
-    return Condition(one, values, low if not values else "", high if not values else "", options)
+    return Condition(one, viewer, values, low if not values else "", high if not values else "")
 
 
 def counted(number: int, capped: bool) -> str:

@@ -51,12 +51,15 @@ def _drain(listener: str, name: str, token: UUID, *, lease: float) -> int:
 
 
 def _hand_over(delivery: models.Delivery) -> bool:
-    """The listener's effect and the mark "done" are one transaction: both or neither. ``False`` when it must wait."""
+    """The listener's effect and the mark "done" are one transaction, both or neither, unless it wants none. ``False`` when it must wait."""
     try:
+        listener, fact = declare.listener_called(delivery.listener), revive(delivery.fact.name, delivery.fact.body)
+        if not listener.atomic:
+            listener.function(fact)
         with transaction.atomic():
             mine = models.Delivery.objects.filter(pk=delivery.pk, state=State.WAITING)
-            if mine.update(state=State.DONE, due=None, attempts=delivery.attempts + 1, finished=clock.now(), error=""):
-                declare.listener_called(delivery.listener).function(revive(delivery.fact.name, delivery.fact.body))
+            if mine.update(state=State.DONE, due=None, attempts=delivery.attempts + 1, finished=clock.now(), error="") and listener.atomic:
+                listener.function(fact)
         return True
     except Exception as error:
         return _set_back(delivery, error)

@@ -47,18 +47,21 @@ def _start(row: models.Schedule, job: declare.Job, now: datetime) -> None:
     if not models.Schedule.objects.filter(pk=row.pk, next_run=row.next_run, enabled=True).update(next_run=following):
         return  # another worker started this period
     wanted = job.catch_up or not job.period.missed(row.next_run, now)
-    started = wanted and _wake(job.name, now)
+    started = wanted and _wake(job, now)
     change = {"last_run": now, "runs": row.runs + 1} if started else {"skipped": row.skipped + 1}
     models.Schedule.objects.filter(pk=row.pk).update(**change)
 
 
-def _wake(name: str, now: datetime) -> bool:
-    """The schedule's standing job waits again; ``False`` while its last run still goes on."""
-    key = STANDING + name
+def _wake(job: declare.Job, now: datetime) -> bool:
+    """The schedule's standing job waits again; ``False`` while its last run still goes on, or took so long that it rests."""
+    key = STANDING + job.name
     fresh = {"state": State.WAITING, "due": now, "attempts": 0, "percent": 0, "message": "", "created": now, "finished": None}
+    last = models.Job.objects.filter(key=key).first()
+    if last and last.started and last.finished and isinstance(job.period, declare.Every) and job.period.rests(last.started, last.finished, now):
+        return False
     if models.Job.objects.filter(key=key, state__in=ENDED).update(**fresh):
         return True
-    if models.Job.objects.filter(key=key).exists():
+    if last:
         return False
-    models.Job.objects.bulk_create([models.Job(name=name, key=key, due=now, owner_name="schedule")], ignore_conflicts=True)
+    models.Job.objects.bulk_create([models.Job(name=job.name, key=key, due=now, owner_name="schedule")], ignore_conflicts=True)
     return True
