@@ -297,6 +297,35 @@ def test_a_flood_costs_the_oldest_and_says_so():
     assert len(work.advance(marks([at(30), at(31), at(32)]), START + 10**6)) == 1, "and it goes on"
 
 
+def test_when_no_more_groups_can_be_told_apart_the_oldest_go_and_no_two_are_mixed_up():
+    many = correlation("event_count", 3_600_000, refs=("a",), group=("user",), bound=3, uid="many")
+    different = correlation("value_count", 3_600_000, refs=("b",), group=("user",), fields=("amount",), bound=2, uid="different")
+    work = Correlator([many, different])
+    work.groups["user",].levels[-1].most = 20
+    told = []
+    for batch in range(30):
+        rows = [at(batch + n / 10, rule="ab"[n % 2], user=f"u{batch}-{n}", amount=str(n)) for n in range(6)]
+        told += work.advance(marks([*rows, at(batch, user="steady")]), START + 10**6)
+    assert {dict(firing.group)["user"] for firing in told if not firing.again} == {"steady"}, "nobody else did anything twice"
+    assert work.counters.evicted > 0
+    work.advance(marks([at(40 + n, user=f"v{n}") for n in range(30)]), START + 10**6)
+    assert len(work.groups["user",].levels[-1]) <= 20, "more at once than can be told apart: the rest is let go, and counted"
+
+
+def test_what_only_short_windows_named_is_not_kept_for_the_long_ones():
+    short = correlation("event_count", 1_000, refs=("a",), group=("user",), bound=9, uid="short")
+    long = correlation("event_count", 86_400_000, refs=("b",), group=("user",), bound=9, uid="long")
+    work = Correlator([short, long], lateness=0)
+    work.advance(marks([at(0, rule="b")]), START)
+    for second in range(1, 40):
+        work.advance(marks([at(second + n / 1000, user=f"u{second}-{n}") for n in range(200)]), START + second * 1000 + 200)
+    assert work.counters.evicted == 0
+    assert sum(len(part.seqs) for part in work.pool.parts) < 3_000, "of 7,801"
+    assert len(work.words.numbers) < 12_000
+    (firing,) = work.advance(marks([at(41 + n, rule="b") for n in range(8)]), START + 60_000)
+    assert firing.steps[0].events[0]["event"] == "b0", "the first one is still known"
+
+
 def test_a_state_of_another_version_is_refused_and_a_changed_rule_begins_anew():
     one = correlation("event_count", 10_000, refs=("a",), bound=2)
     work = Correlator([one])

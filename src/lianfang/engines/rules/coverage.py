@@ -3,19 +3,21 @@
 In: compiled rules, and kinds of events: log source, channel, event id, the fields that such events have. Decided from each
 rule's tree, by partial evaluation: the conditions on the kind are settled, those on fields that no such event has are those
 of an absent field, all others are open. A rule whose tree settles to false on every kind can never fire, whatever comes. A
-field that a rule only mentions, as an exception or as one of several ways, keeps it from nothing.
+field that a rule only mentions, as an exception or as one of several ways, keeps it from nothing. A correlation can fire when
+enough of the rules that it is built upon can.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from lianfang.engines.rules import patterns
 from lianfang.engines.rules.compiled import Compiled
+from lianfang.engines.rules.correlation import ABSENCE, Correlation, in_order
 from lianfang.engines.rules.kernel import CHANNEL, CLASS_FIELDS, EVENT_ID
 from lianfang.engines.rules.matchers import Matcher, engine_of
 from lianfang.engines.rules.spelling import plain
@@ -48,6 +50,53 @@ class Reach:
 def reach(compiled: Compiled, kinds: Sequence[Kind]) -> list[Reach]:
     """How far each rule is from firing, in the order of the rules."""
     return _Survey(compiled).over(kinds)
+
+
+def reach_upon(correlations: Iterable[Correlation], told: Mapping[str, Reach]) -> dict[str, Reach]:
+    """How far correlations are from firing; ``told``: how far each rule is, by uid.
+
+    >>> from lianfang.engines.rules.types import Rule
+    >>> both = Correlation(Rule("both", "Both"), "temporal_ordered", ("a", "b"), 60_000, bound=2)
+    >>> reach_upon([both], {"a": Reach("ready", (), 0), "b": Reach("fields", ("user",), 1)})
+    {'both': Reach(state='fields', missing=('user',), kind=1)}
+    """
+    known = dict(told)
+    found = {}
+    for one in in_order({one.uid: one for one in correlations}):
+        known[one.uid] = found[one.uid] = _upon(one, [known.get(ref, Reach("source")) for ref in one.refs])
+    return found
+
+
+def _upon(one: Correlation, parts: Sequence[Reach]) -> Reach:
+    """The parts that are least far from firing, as many as it takes."""
+    there = [part.state == "ready" for part in parts]
+    if _enough(one, there):
+        return Reach("ready", (), next((part.kind for part in parts if part.state == "ready"), None))
+    missing, kind = set[str](), None
+    for number, part in sorted(enumerate(parts), key=lambda pair: len(pair[1].missing)):
+        if part.state == "fields":
+            there[number], kind = True, part.kind if kind is None else kind
+            missing.update(part.missing)
+            if _enough(one, there):
+                return Reach("fields", tuple(sorted(missing)), kind)
+    return Reach("source")
+
+
+def _enough(one: Correlation, there: Sequence[bool]) -> bool:
+    """Whether it may fire when matches of only these rules come."""
+    if one.expression is not None:
+        return any(there) and _may(one.expression, there)
+    if one.kind == "temporal":
+        return sum(there) >= max(1, one.bound + (one.op == "gt") if one.op in ("gt", "gte", "eq") else 1)
+    if one.kind == "temporal_ordered":
+        return all(there)
+    return there[0] if one.kind == ABSENCE else any(there)
+
+
+def _may(tree: Any, there: Sequence[bool]) -> bool:
+    if isinstance(tree, int):
+        return there[tree]
+    return True if tree[0] == "not" else (all if tree[0] == "and" else any)(_may(branch, there) for branch in tree[1:])
 
 
 class _Survey:

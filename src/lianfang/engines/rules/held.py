@@ -7,73 +7,51 @@ what fires, and nothing falls between two cells.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lianfang.engines.rules import windows
 from lianfang.engines.rules.correlation import ABSENCE, Correlation
-from lianfang.engines.rules.windows import MOST_GROUPS, SCALE, SHIFT, TIME, Bools, Ints
+from lianfang.engines.rules.names import Groups
+from lianfang.engines.rules.windows import SCALE, SHIFT, TIME, Bools, Ints
 
-COLUMNS = ("keys", "seq", "kind", "value")
 TOLD = ("told", "told_size", "told_open")
-GROUP_BYTES = 240
 _TYPES = {"kind": np.int16, "told_open": np.bool_}
-
-Group = tuple[str, ...]
+WORTH = 8
+"""Rows are let go each time that a part of the timespan has passed."""
 
 
 class Fired(NamedTuple):
-    """A cell in which the condition held: rows of its first and last match, its key, and whether it was told before."""
+    """Cells in which the condition held: their keys (rising), rows of the first and last match of each, and whether they were told before."""
 
-    cell: int
-    first: int
-    last: int
+    cells: Ints
+    first: Ints
+    last: Ints
     again: bool
 
 
 class Held:
-    """Rows of one correlation. ``seq`` names a match for good, ``kind`` is the place of its rule in ``refs``, ``value`` what is counted or summed."""
+    """Rows of one correlation. ``seq`` names a match for good, ``kind`` is the place of its rule in ``refs`` (where there are several), ``value`` what is counted or summed (if anything is)."""
 
-    def __init__(self, one: Correlation):
-        self.one = one
+    def __init__(self, one: Correlation, groups: Groups):
+        self.one, self.groups = one, groups
         self.keys, self.seq, self.value, self.told, self.told_size = (np.zeros(0, np.int64) for _ in range(5))
         self.kind, self.told_open = np.zeros(0, np.int16), np.zeros(0, np.bool_)
-        self.groups: dict[Group, int] = {}
-        self.named: dict[int, Group] = {}
-        self.free: list[int] = []
-        self.values: dict[str, int] = {}
-        self.judged = 0
+        self.columns = ("keys", "seq", *(("kind",) if len(one.refs) > 1 else ()), *(("value",) if one.fields else ()))
+        self.judged = self.cleared = self.size = 0
 
     def __len__(self) -> int:
         return len(self.keys)
 
+    def _weigh(self) -> None:
+        self.size = self.keys.nbytes + self.seq.nbytes + self.kind.nbytes + self.value.nbytes + 17 * len(self.told)
+
     @property
-    def size(self) -> int:
-        """Bytes that it takes in memory."""
-        return sum(int(getattr(self, name).nbytes) for name in (*COLUMNS, *TOLD)) + GROUP_BYTES * len(self.groups) + 100 * len(self.values)
+    def kinds(self) -> Any:
+        return self.kind if "kind" in self.columns else np.zeros(len(self.keys), np.int16)
 
     # ---- in ----
-
-    def codes(self, groups: Iterable[Group]) -> list[int]:
-        """The number of each group, given out when it is met first."""
-        found = []
-        for group in groups:
-            code = self.groups.get(group)
-            if code is None:
-                code = self.free.pop() if self.free else len(self.groups)
-                self.groups[group], self.named[code] = code, group
-            found.append(code)
-        return found
-
-    def room(self) -> int:
-        """How many more groups can be told apart."""
-        return MOST_GROUPS - len(self.groups)
-
-    def numbers(self, values: Iterable[str]) -> list[int]:
-        """Codes of values that are only told apart."""
-        return [self.values.setdefault(value, len(self.values)) for value in values]
 
     def insert(self, keys: Ints, seq: Ints, kind: Any, value: Ints) -> Ints:
         """Take rows in; returns where they stand now."""
@@ -82,23 +60,34 @@ class Held:
         places = np.searchsorted(self.keys, keys, "right") + np.arange(len(keys))
         old = np.ones(len(self.keys) + len(keys), np.bool_)
         old[places] = False
-        for name, fresh in zip(COLUMNS, (keys, seq[order], kind[order], value[order])):
+        given = {"keys": keys, "seq": seq, "kind": kind, "value": value}
+        for name in self.columns:
             before = getattr(self, name)
             joined = np.empty(len(old), before.dtype)
-            joined[old], joined[places] = before, fresh
+            joined[old], joined[places] = before, given[name] if name == "keys" else given[name][order]
             setattr(self, name, joined)
+        self._weigh()
         return places
 
     # ---- judged ----
 
+    @property
+    def waits(self) -> bool:
+        """Whether time alone may make it fire, or end a cell."""
+        return len(self.keys) > 0 and (not self.one.eager or bool(self.told_open.any()))
+
     def fire(self, fresh: Ints, frontier: int) -> list[Fired]:
         """What is to be told now. ``frontier``: the moment before which nothing is expected any more; ``fresh``: rows that just came."""
-        fired = self._cells(self._holding(self._due(fresh, frontier)))
-        known = np.isin(fired[0], self.told, assume_unique=True)
-        found = [Fired(cell, first, last, False) for cell, first, last in zip(*(part[~known].tolist() for part in fired))]
-        self._note(fired[0][~known], self._sizes(fired[1][~known], fired[2][~known]))
+        found, at = [], self._holding(self._due(fresh, frontier))
+        if len(at):
+            cells, first, last = self._cells(at)
+            news = ~_among(cells, self.told)
+            if news.any():
+                found.append(Fired(cells[news], first[news], last[news], False))
+                self._note(cells[news], self._sizes(first[news], last[news]))
         self.judged = frontier
-        return found + self._closing(frontier)
+        over = self._closing(frontier)
+        return [*found, over] if over is not None and len(over.cells) else found
 
     def _due(self, fresh: Ints, frontier: int) -> Ints:
         """Rows whose windows are to be judged."""
@@ -106,10 +95,10 @@ class Held:
             return windows.reached(self.keys, fresh, self.one.width) if len(fresh) else fresh
         ends = (self.keys & TIME) + self._wait
         ripe = (ends <= frontier) & (ends > self.judged)
-        late = np.zeros(len(ripe), np.bool_)
         if len(fresh):
-            late[fresh if self.one.kind == ABSENCE else windows.reached(self.keys, fresh, self.one.width)] = True
-        return np.flatnonzero(ripe | (late & (ends <= frontier)))
+            late = fresh if self.one.kind == ABSENCE else windows.reached(self.keys, fresh, self.one.width)
+            ripe[late[ends[late] <= frontier]] = True
+        return np.flatnonzero(ripe)
 
     @property
     def _wait(self) -> int:
@@ -122,18 +111,29 @@ class Held:
     def _judge(self, at: Ints) -> Bools:
         one, keys = self.one, self.keys
         if one.kind == ABSENCE:
-            return windows.unfollowed(keys, self.kind, at, one.width, same=len(one.refs) == 1)
-        if one.kind == "temporal_ordered":
-            return windows.ordered(keys, self.kind, at, one.width, len(one.refs))
+            return windows.unfollowed(keys, self.kinds, at, one.width, same=len(one.refs) == 1)
         low, high = windows.bounds(keys, at, one.width)
+        if one.kind == "temporal_ordered":
+            return self._judge_order(at, low, high)
         if one.kind == "temporal":
-            present = [windows.counted(self.kind == number, low, high) > 0 for number in range(len(one.refs))]
+            rows = windows.within(low, high)
+            low, high = np.searchsorted(rows, low), np.searchsorted(rows, high)
+            present = [windows.counted(self.kind[rows] == number, low, high) > 0 for number in range(len(one.refs))]
             return windows.expressed(one.expression, present) if one.expression is not None else windows.holds(one.op, np.sum(present, axis=0), one.bound)
         if one.kind == "event_count":
             return windows.holds(one.op, high - low, one.bound)
         if one.kind == "value_count":
             return self._judge_distinct(low, high)
         return self._judge_amount(low, high)
+
+    def _judge_order(self, at: Ints, low: Ints, high: Ints) -> Bools:
+        """No window shorter than its steps holds them all: most are out before anything is followed."""
+        held = high - low >= len(self.one.refs)
+        at = at[held]
+        if len(at):
+            rows = windows.within(low[held], high[held])
+            held[held] = windows.ordered(self.keys[rows], self.kind[rows], np.searchsorted(rows, at), self.one.width, len(self.one.refs))
+        return held
 
     def _judge_distinct(self, low: Ints, high: Ints) -> Bools:
         """No window holds more values than rows: most are out before anything is sorted."""
@@ -155,117 +155,120 @@ class Held:
         under, up_to = (windows.below_rank(self.value, low, high, one.percentile, bound, or_equal=equal) for equal in (False, True))
         return {"lt": under, "lte": up_to, "gte": ~under, "gt": ~up_to, "eq": up_to & ~under, "neq": under | ~up_to}[one.op]
 
-    def measured(self, low: int, high: int) -> float:
-        """What a window comes to, in the words of its condition."""
-        one, values = self.one, self.value[low:high]
-        edges = (np.array([0]), np.array([high - low]))
+    def measured(self, fired: Fired) -> Any:
+        """What the window of each comes to, in the words of its condition: the first one, or all of them together for those that were told before."""
+        one = self.one
+        low, high = self.ranges(fired.first, fired.last if fired.again else fired.first)
         if one.kind == "value_count":
-            return len(np.unique(values))
+            return windows.distinct(self.keys, self.value, low, high)
         if one.kind == "value_percentile":
-            return int(windows.ranked(values, *edges, one.percentile)[0]) / SCALE
+            return windows.ranked(self.value, low, high, one.percentile) / SCALE
         if one.kind == "value_median":
-            return int(windows.twice_median(values, *edges)[0]) / (2 * SCALE)
+            return windows.twice_median(self.value, low, high) / (2 * SCALE)
         if one.kind in ("value_sum", "value_avg"):
-            return int(values.sum()) / SCALE / (high - low if one.kind == "value_avg" else 1)
-        return high - low if one.kind == "event_count" else len(np.unique(self.kind[low:high]))
+            return windows.summed(self.value, low, high) / SCALE / (high - low if one.kind == "value_avg" else 1)
+        if one.kind == "event_count":
+            return high - low
+        rows = windows.within(low, high)
+        low, high = np.searchsorted(rows, low), np.searchsorted(rows, high)
+        return np.sum([windows.counted(self.kinds[rows] == number, low, high) > 0 for number in range(len(one.refs))], axis=0)
 
     # ---- told ----
 
     def _cells(self, rows: Ints) -> tuple[Ints, Ints, Ints]:
         """Cells of rows (sorted), with the first and the last row of each."""
-        times = self.keys[rows] & TIME
-        cells = (self.keys[rows] & ~TIME) | (times - times % self.one.width)
+        keys = self.keys[rows]
+        cells = keys - (keys & TIME) % self.one.width
         begins = np.flatnonzero(np.diff(cells, prepend=-1))
         ends = np.append(begins[1:], len(cells))
         return cells[begins], rows[begins], rows[ends - 1] if len(begins) else rows[:0]
 
     def _note(self, cells: Ints, sizes: Ints) -> None:
-        keys = np.concatenate((self.told, cells))
-        order = np.argsort(keys, kind="stable")
-        self.told, self.told_size = keys[order], np.concatenate((self.told_size, sizes))[order]
-        self.told_open = np.concatenate((self.told_open, np.ones(len(cells), np.bool_)))[order]
+        places = np.searchsorted(self.told, cells)
+        self.told, self.told_size = np.insert(self.told, places, cells), np.insert(self.told_size, places, sizes)
+        self.told_open = np.insert(self.told_open, places, True)
+        self._weigh()
 
-    def _closing(self, frontier: int) -> list[Fired]:
+    def _closing(self, frontier: int) -> Fired | None:
         """Cells that are over: told once more if more makes them than was told."""
         over = np.flatnonzero(self.told_open & ((self.told & TIME) + self.one.width + self._wait <= frontier))
         if not len(over):
-            return []
+            return None
         self.told_open[over] = False
         low, high = np.searchsorted(self.keys, self.told[over], "left"), np.searchsorted(self.keys, self.told[over] + self.one.width, "left")
-        cells, first, last = self._cells(self._holding(windows.within(low, high, len(self.keys))))
+        cells, first, last = self._cells(self._holding(windows.within(low, high)))
         more = self._sizes(first, last) != self.told_size[np.searchsorted(self.told, cells)]
-        return [Fired(*one, True) for one in zip(cells[more].tolist(), first[more].tolist(), last[more].tolist())]
+        return Fired(cells[more], first[more], last[more], True)
 
-    def range(self, fired: Fired) -> tuple[int, int]:
-        """The rows that made it: from the beginning of its first window to the end of its last."""
-        low, high = self._ranges(np.array([fired.first]), np.array([fired.last]))
-        return int(low[0]), int(high[0])
-
-    def _ranges(self, first: Ints, last: Ints) -> tuple[Ints, Ints]:
+    def ranges(self, first: Ints, last: Ints) -> tuple[Ints, Ints]:
+        """The rows that made each: from the beginning of its first window to the end of its last."""
         if self.one.kind == ABSENCE:
             return first, last + 1
         return windows.bounds(self.keys, first, self.one.width)[0], windows.bounds(self.keys, last, self.one.width)[1]
 
     def _sizes(self, first: Ints, last: Ints) -> Ints:
-        low, high = self._ranges(first, last)
+        low, high = self.ranges(first, last)
         return high - low
 
-    def of(self, group: Group, since: int, until: int) -> Ints:
+    def of(self, group: int, since: int, until: int) -> Ints:
         """The rows of a group from one moment to another."""
-        code = self.groups.get(group)
-        if code is None:
-            return np.zeros(0, np.int64)
-        low, high = np.searchsorted(self.keys, (code << SHIFT) | since, "left"), np.searchsorted(self.keys, (code << SHIFT) | until, "right")
-        return np.arange(low, high)
+        return np.arange(np.searchsorted(self.keys, (group << SHIFT) | since, "left"), np.searchsorted(self.keys, (group << SHIFT) | until, "right"))
 
-    def moment(self, fired: Fired) -> int:
-        """When it first held."""
-        return int(self.keys[fired.first] & TIME) + self._wait
+    def moments(self, fired: Fired) -> Ints:
+        """When each first held."""
+        return (self.keys[fired.first] & TIME) + self._wait
 
     # ---- out ----
 
-    def forget(self, before: int, *, least: float = 0.125) -> int:
-        """Let rows go that are older; unless they are too few to be worth it. Returns how many went."""
-        gone = (self.keys & TIME) < before
-        count = int(gone.sum())
-        if count <= least * len(gone):
-            return 0
-        for name in COLUMNS:
-            setattr(self, name, getattr(self, name)[~gone])
-        kept = ~((self.told & TIME) + 2 * self.one.width < before)
-        for name in TOLD:
-            setattr(self, name, getattr(self, name)[kept])
-        self._free()
-        return count
+    def live(self) -> Ints:
+        """The groups that are held."""
+        return np.concatenate([_runs(self.keys >> SHIFT), _runs(self.told >> SHIFT)])
 
-    def _free(self) -> None:
-        """Numbers of groups without rows are given out again; values are numbered anew when most are gone."""
-        live = set(np.unique(np.concatenate((self.keys, self.told)) >> SHIFT).tolist())
-        for code in [code for code in self.named if code not in live]:
-            del self.groups[self.named.pop(code)]
-            self.free.append(code)
-        if len(self.values) > 1000 + 2 * len(self.keys):
-            used, self.value = np.unique(self.value, return_inverse=True)
-            texts = dict(zip(self.values.values(), self.values))
-            self.values = {texts[code]: number for number, code in enumerate(used.tolist())}
+    def pass_by(self, before: int) -> int:
+        """Time went on: let rows go that are older, when it is worth it. Returns how many went."""
+        if before - self.cleared < self.one.width // WORTH:
+            return 0
+        return self.forget(before)
+
+    def forget(self, before: int) -> int:
+        """Let rows go that are older. Returns how many went."""
+        self.cleared = max(self.cleared, before)
+        stays = (self.keys & TIME) >= before
+        count = len(stays) - int(stays.sum())
+        if count:
+            for name in self.columns:
+                setattr(self, name, getattr(self, name)[stays])
+        kept = (self.told & TIME) + 2 * self.one.width >= before
+        if not kept.all():
+            for name in TOLD:
+                setattr(self, name, getattr(self, name)[kept])
+        self._weigh()
+        return count
 
     def halve(self) -> int:
         """Let the older half go: memory is at its bound. Returns how many rows went."""
         times = self.keys & TIME
-        return self.forget(int(np.partition(times, len(times) // 2)[len(times) // 2]) + 1, least=0.0) if len(times) else 0
+        return self.forget(int(np.partition(times, len(times) // 2)[len(times) // 2]) + 1) if len(times) else 0
 
     # ---- kept ----
 
     def state(self) -> dict[str, Any]:
         """Plain values and bytes."""
-        arrays = {name: getattr(self, name).tobytes() for name in (*COLUMNS, *TOLD)}
-        return {"arrays": arrays, "groups": [[code, list(group)] for code, group in self.named.items()], "free": self.free, "values": list(self.values), "judged": self.judged}
+        return {"arrays": {name: getattr(self, name).tobytes() for name in (*self.columns, *TOLD)}, "judged": self.judged}
 
     def restore(self, state: dict[str, Any]) -> None:
         """As ``state`` was."""
         for name, content in state["arrays"].items():
             setattr(self, name, np.frombuffer(content, _TYPES.get(name, np.int64)).copy())
-        self.named = {code: tuple(group) for code, group in state["groups"]}
-        self.groups = {group: code for code, group in self.named.items()}
-        self.values = {value: number for number, value in enumerate(state["values"])}
-        self.free, self.judged = list(state["free"]), state["judged"]
+        self.judged = state["judged"]
+        self._weigh()
+
+
+def _among(some: Ints, all_: Ints) -> Bools:
+    """Which of some numbers are among others; both rise."""
+    return np.asarray(np.append(all_, -1)[np.searchsorted(all_, some)] == some, np.bool_)
+
+
+def _runs(numbers: Ints) -> Ints:
+    """Sorted numbers, each once."""
+    return np.asarray(numbers[np.diff(numbers, prepend=-1) != 0], np.int64)

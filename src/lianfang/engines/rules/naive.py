@@ -59,7 +59,8 @@ def holds_of(atom: Atom, row: Row, source: LogSource) -> bool:
 
 
 def _value(atom: Atom, value: str) -> bool:
-    value = "".join("?" if "\ud800" <= char <= "\udfff" else char for char in value)
+    if not value.isascii():
+        value = "".join("?" if "\ud800" <= char <= "\udfff" else char for char in value)
     if atom.op == "any":
         return True
     if atom.op == "re":

@@ -35,20 +35,32 @@ def bounds(keys: Ints, at: Ints, width: int) -> tuple[Ints, Ints]:
 
 
 def reached(keys: Ints, fresh: Ints, width: int) -> Ints:
-    """The rows whose windows hold one of the rows ``fresh``."""
-    change = np.zeros(len(keys) + 1, np.int32)
+    """The rows whose windows hold one of the rows ``fresh`` (sorted)."""
     here = keys[fresh]
-    np.add.at(change, np.searchsorted(keys, here, "left"), 1)
-    np.add.at(change, np.searchsorted(keys, np.minimum(here + width, here | TIME), "right"), -1)
-    return np.flatnonzero(np.cumsum(change[:-1]) > 0)
+    return within(np.searchsorted(keys, here, "left"), np.searchsorted(keys, np.minimum(here + width, here | TIME), "right"))
 
 
-def within(lows: Ints, highs: Ints, length: int) -> Ints:
-    """The rows of all these ranges, each once."""
-    change = np.zeros(length + 1, np.int32)
-    np.add.at(change, lows, 1)
-    np.add.at(change, highs, -1)
-    return np.flatnonzero(np.cumsum(change[:-1]) > 0)
+def within(low: Ints, high: Ints) -> Ints:
+    """The rows of all these ranges, each once. Both ends of ranges only move forward.
+
+    >>> within(np.array([0, 1, 7]), np.array([2, 3, 8])).tolist()
+    [0, 1, 2, 7]
+    """
+    if not len(low):
+        return low
+    begin = np.maximum(low, np.concatenate((low[:1], high[:-1])))
+    return expanded(begin, np.maximum(begin, high))
+
+
+def expanded(low: Ints, high: Ints) -> Ints:
+    """The rows of all these ranges, one range after the other.
+
+    >>> expanded(np.array([0, 0]), np.array([2, 1])).tolist()
+    [0, 1, 0]
+    """
+    lengths = high - low
+    ends = np.cumsum(lengths)
+    return np.asarray(np.arange(ends[-1] if len(ends) else 0) + np.repeat(low - ends + lengths, lengths), np.int64)
 
 
 def distinct(keys: Ints, values: Ints, low: Ints, high: Ints) -> Ints:
@@ -57,7 +69,7 @@ def distinct(keys: Ints, values: Ints, low: Ints, high: Ints) -> Ints:
     A value counts once, so what is taken from the number of rows is each pair (row, next row of the same value) that lies
     wholly in the window. Both ends of windows only move forward, hence a pair lies in a run of neighbouring windows.
     """
-    rows = within(low, high, len(keys))
+    rows = within(low, high)
     order = rows[np.lexsort((values[rows], keys[rows] >> SHIFT))]
     alike = (keys[order[1:]] >> SHIFT == keys[order[:-1]] >> SHIFT) & (values[order[1:]] == values[order[:-1]])
     before, after = order[:-1][alike], order[1:][alike]

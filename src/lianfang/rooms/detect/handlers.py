@@ -6,10 +6,10 @@ from lianfang.rooms.detect.types import MatchesKept
 from lianfang.rooms.lake.types import ReadingStopped, SourceErased
 
 
-@on(MatchesKept, name="detect.correlate")
+@on(MatchesKept, name="detect.correlate", atomic=False)
 def correlate(fact: MatchesKept) -> None:
-    """Marks are taken in by one at a time, wherever they came in."""
-    actions.correlate()
+    """Marks are taken in by one at a time, wherever they came in; first worked out, then written."""
+    actions.take_marks()
 
 
 @on(SourceErased, name="detect.forget_source")

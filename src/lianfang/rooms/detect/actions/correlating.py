@@ -1,15 +1,17 @@
 """Correlating: the marks of all ingest processes, one correlator, findings.
 
-One row of the database is the correlator's seat: whoever holds its lock takes what marks there are, advances, and stores
-findings, how far it came and now and then its state in the same transaction. Killed at any point, the next one begins from the
-kept state, takes in again what was taken since, and says the same; what was said already is known by its key.
+One row of the database is the correlator's seat. Whoever holds its lease reads what marks there are and advances, outside of
+any transaction; then it takes the turn and stores what it found, some findings at a time, each in a short transaction that goes
+through only if the seat's token is still the one that was read. Killed at any point, the next one begins from the kept state,
+takes in again what was taken since, step by step as it was, and says what was not said to its end; what was said is known by its key.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -23,6 +25,7 @@ from lianfang.commons.ledger import actions as ledger
 from lianfang.engines.rules.correlation import Correlation
 from lianfang.engines.rules.correlator import Correlator, Firing, Marks
 from lianfang.kernel import clock
+from lianfang.kernel.errors import Invalid
 from lianfang.kernel.ids import new_id
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.detect import models
@@ -32,9 +35,12 @@ from lianfang.rooms.detect.actions.marking import PLACE
 from lianfang.rooms.detect.queries import loading
 from lianfang.rooms.detect.types import CORRELATION, KEPT_EVENTS, FindingsStored, window_of
 
-SEAT = "node"
+log = logging.getLogger("lianfang.detect")
+SEAT, LEASE = "node", "detect.correlate"
 AT_ONCE = 50
-"""Batches taken in one transaction: it must stay short."""
+"""Batches taken in one step."""
+WRITTEN = 200
+"""Findings written in one transaction: it must stay short."""
 SMALL, STEPS_APART, SECONDS_APART = 1 << 20, 20, 30
 """A state of so many bytes is kept at every step; a larger one after so many steps, or seconds."""
 
@@ -50,65 +56,125 @@ class _Mine(NamedTuple):
 _mine: list[_Mine] = []
 
 
+class _Lost(Exception):
+    """Another one took the turn meanwhile."""
+
+
 def correlate() -> int:
     """Take in what marks there are, and let time pass. Returns how many findings were stored."""
-    stored, more = _step()
-    while more:
-        again, more = _step()
-        stored += again
+    with jobs.leased(LEASE) as mine:
+        stored = _steps() if mine else 0
+    return stored + take_marks()
+
+
+def take_marks() -> int:
+    """Take in what marks there are, if there are any. Whoever is at it already looks once more when it is done, so that nothing is left."""
+    stored = 0
+    while models.Matches.objects.filter(step=None).exists():
+        with jobs.leased(LEASE) as mine:
+            if not mine:
+                break
+            stored += _steps()
     return stored
 
 
-@transaction.atomic
+def _steps() -> int:
+    stored, more = 0, True
+    while more:
+        try:
+            found, more = _step()
+        except _Lost:
+            break
+        stored += found
+    return stored
+
+
 def _step() -> tuple[int, bool]:
-    models.Correlating.objects.get_or_create(name=SEAT)
-    seat = models.Correlating.objects.select_for_update().get(name=SEAT)
-    rows = list(models.Matches.objects.filter(step=None).order_by("moment", "id")[:AT_ONCE])
+    """One step: how many findings were stored, and whether there is more to do."""
+    seat, _made = models.Correlating.objects.get_or_create(name=SEAT)
     edition = models.Edition.objects.filter(name=RULES).values_list("number", flat=True).first() or 0
-    held, now = _held(seat, edition), clock.now()
-    if not rows and not held.waits:
-        return 0, False
-    firings = held.advance([_marks(row) for row in rows], _milliseconds(now))
+    (held, owed), now = _held(seat, edition), clock.now()
+    if owed:
+        return _tell(seat, edition, held, owed, (), now), True
+    rows = list(models.Matches.objects.filter(step=None).order_by("moment", "id")[:AT_ONCE])
+    firings = held.advance([_marks(row) for row in rows], _milliseconds(now)) if rows or held.waits else []
     if not rows and not firings:
         _keep_mine(seat.token, edition, held)
         return 0, False
-    seat.step, seat.token = seat.step + 1, new_id()
-    models.Matches.objects.filter(pk__in=[row.pk for row in rows]).update(step=seat.step, at=now)
-    stored = _store(firings, {one.one.uid: one.one for one in held.held.values()}, seat.step)
-    _keep(seat, held, now)
-    transaction.on_commit(lambda: _keep_mine(seat.token, edition, held))
-    return stored, len(rows) == AT_ONCE
+    seat.step += 1
+    return _tell(seat, edition, held, firings, rows or (_tick(seat, now),), now), len(rows) == AT_ONCE
 
 
-def _held(seat: models.Correlating, edition: int) -> Correlator:
-    """The correlator as it stands: this process's own, or from the state kept last and what was taken since."""
+def _tick(seat: models.Correlating, now: datetime) -> models.Matches:
+    """A step in which only time passed, so that it can be taken again as it was."""
+    return models.Matches(batch=f"{SEAT}-{seat.step}-{new_id().hex}", source="", place="", content=b"", moment=now)
+
+
+def _held(seat: models.Correlating, edition: int) -> tuple[Correlator, list[Firing]]:
+    """The correlator as it stands: this process's own, or from the state kept last and what was taken since; and what was not said to its end."""
     mine = _mine.pop() if _mine else None
     if mine is not None and (mine.token, mine.edition) == (seat.token, edition):
-        return mine.work
-    held = Correlator(loading.correlations())
+        return mine.work, []
+    held, owed = Correlator(loading.correlations()), list[Firing]()
     if mine is not None and mine.token == seat.token:
         held.restore(mine.work.snapshot())
-        return held
+        return held, owed
     if seat.state:
-        held.restore(bytes(seat.state))
+        try:
+            held.restore(bytes(seat.state))
+        except Invalid as error:
+            log.warning("The correlator begins anew: %s %s", error, error.why)
     since = models.Matches.objects.filter(step__gt=seat.kept).order_by("step", "moment", "id")
-    for (_number, at), rows in groupby(since, key=lambda row: (row.step, row.at)):
-        held.advance([_marks(row) for row in rows], _milliseconds(at))
-    return held
+    for (number, at), rows in groupby(since.iterator(chunk_size=AT_ONCE), key=lambda row: (row.step, row.at)):
+        firings = held.advance([_marks(row) for row in rows if row.content], _milliseconds(at))
+        owed += firings if number > seat.said else []
+    return held, owed
 
 
 def _keep_mine(token: UUID, edition: int, held: Correlator) -> None:
     _mine[:] = [_Mine(token, edition, held)]
 
 
-def _keep(seat: models.Correlating, held: Correlator, now: datetime) -> None:
-    """The position always; the state where it is small, or long enough ago. What a kept state holds need not be kept as marks."""
-    if held.size <= SMALL or seat.step - seat.kept >= STEPS_APART or now - seat.kept_at >= timedelta(seconds=SECONDS_APART):
-        seat.state, seat.kept, seat.kept_at = held.snapshot(), seat.step, now
+def _tell(seat: models.Correlating, edition: int, held: Correlator, firings: Sequence[Firing], rows: Sequence[models.Matches], now: datetime) -> int:
+    """Take the turn, and store what was found in it. All that can be read or worked out is, before anything is written."""
+    made = _findings(firings, {one.one.uid: one.one for one in held.held.values()})
+    parts = [made[start : start + WRITTEN] for start in range(0, len(made), WRITTEN)] or [[]]
+    whole = {"said": seat.step, **_state(seat, held, now)}
+    for number, part in enumerate(parts):
+        with transaction.atomic():
+            _turn(seat, whole if number == len(parts) - 1 else {})
+            if number == 0:
+                _take(rows, seat.step, now)
+            _store(part, f"{CORRELATION}-{seat.step}-{new_id().hex[:12]}")
+    if "state" in whole:  # what a kept state holds need not be kept as marks
         models.Matches.objects.filter(step__lte=seat.step).exclude(content=b"").update(content=b"")
-    counters = held.counters
-    seat.told = {"bytes": held.size} | {name: getattr(counters, name) for name in ("matches", "late", "beyond", "without", "evicted", "firings")}
-    seat.save()
+    _keep_mine(seat.token, edition, held)
+    return len(made)
+
+
+def _turn(seat: models.Correlating, change: Mapping[str, Any]) -> None:
+    """Move the seat on if nobody else did."""
+    token = new_id()
+    if not models.Correlating.objects.filter(name=SEAT, token=seat.token).update(token=token, step=seat.step, **change):
+        raise _Lost
+    seat.token = token
+
+
+def _take(rows: Sequence[models.Matches], step: int, now: datetime) -> None:
+    ticks = [row for row in rows if row._state.adding]
+    for row in ticks:
+        row.step, row.at = step, now
+    models.Matches.objects.bulk_create(ticks)
+    models.Matches.objects.filter(pk__in=[row.pk for row in rows]).update(step=step, at=now)
+
+
+def _state(seat: models.Correlating, held: Correlator, now: datetime) -> dict[str, Any]:
+    """What is kept of the correlator: its figures always; the state where it is small, or long enough ago."""
+    size, counters = held.size, held.counters
+    told = {"told": {"bytes": size} | {name: getattr(counters, name) for name in ("matches", "late", "beyond", "without", "evicted", "firings")}}
+    if size <= SMALL or seat.step - seat.kept >= STEPS_APART or now - seat.kept_at >= timedelta(seconds=SECONDS_APART):
+        return told | {"state": held.snapshot(), "kept": seat.step, "kept_at": now}
+    return told
 
 
 def _marks(row: models.Matches) -> Marks:
@@ -126,25 +192,43 @@ def _moment(milliseconds: int | None) -> datetime | None:
 # ---- what it found ---------------------------------------------------------------------------------------------
 
 
-def _store(firings: Sequence[Firing], correlations: Mapping[str, Correlation], step: int) -> int:
+def _findings(firings: Sequence[Firing], correlations: Mapping[str, Correlation]) -> list[models.Finding]:
     """Firings as findings, each once; those of correlations that are switched off, or that others only build upon, are none."""
     named = {uid for firing in firings for uid in (firing.rule, *(part.rule for part in firing.steps))}
     named |= {ref for uid in named if uid in correlations for ref in correlations[uid].refs}
-    rules = {rule.uid: rule for rule in models.Rule.objects.filter(uid__in=named).select_related("pack").defer("text")}
+    rules = {rule.uid: rule for rule in models.Rule.objects.filter(uid__in=named).select_related("pack").defer("text")} if named else {}
     inner = {ref for one in correlations.values() if not one.generate for ref in one.refs}
     keys = {_key(firing): firing for firing in firings if firing.rule in rules and rules[firing.rule].loaded and firing.rule not in inner}
-    known = set(models.Finding.objects.filter(key__in=list(keys)).values_list("key", flat=True))
+    known = _counts(keys)
     fresh = {key: firing for key, firing in keys.items() if key not in known}
-    earlier = dict(models.Finding.objects.filter(key__in=[_key(firing, again=False) for firing in fresh.values() if firing.again]).values_list("key", "count")) if any(firing.again for firing in fresh.values()) else {}
-    batch = f"{CORRELATION}-{step}-{new_id().hex[:12]}"
-    made = [finding for key, firing in fresh.items() if (finding := _finding(key, firing, correlations, rules, batch, earlier)) is not None]
-    if made:
-        models.Finding.objects.bulk_create(made, batch_size=200)
-        storing.count({one.rule_uid: [(one.last, one.count)] for one in made})
-        for territory, found in _by_owner(made).items():
-            ledger.record("detect.found", found[0].ref, actor=SYSTEM, label=str(found[0].title), detail={"findings": len(found), "correlations": sorted({one.rule_uid for one in found})[:20]}, territory=territory, industry=found[0].industry)
-        jobs.publish(FindingsStored(batch=batch, count=len(made)))
-    return len(made)
+    earlier = _counts(_key(firing, again=False) for firing in fresh.values() if firing.again)
+    found: list[models.Finding] = []
+    for key, firing in fresh.items():
+        finding = _finding(key, firing, correlations, rules, earlier)
+        if finding is not None:
+            earlier[key] = finding.count
+            found.append(finding)
+    return found
+
+
+def _counts(keys: Iterable[str]) -> dict[str, int]:
+    """How many matches the findings with these keys tell of, where there are any."""
+    wanted, found = list(keys), dict[str, int]()
+    for start in range(0, len(wanted), 500):
+        found |= dict(models.Finding.objects.filter(key__in=wanted[start : start + 500]).values_list("key", "count"))
+    return found
+
+
+def _store(made: Sequence[models.Finding], batch: str) -> None:
+    if not made:
+        return
+    for finding in made:
+        finding.batch = batch
+    models.Finding.objects.bulk_create(made, batch_size=200)
+    storing.count({uid: [(one.last, one.count) for one in made if one.rule_uid == uid] for uid in {one.rule_uid for one in made}})
+    for territory, found in _by_owner(made).items():
+        ledger.record("detect.found", found[0].ref, actor=SYSTEM, label=str(found[0].title), detail={"findings": len(found), "correlations": sorted({one.rule_uid for one in found})[:20]}, territory=territory, industry=found[0].industry)
+    jobs.publish(FindingsStored(batch=batch, count=len(made)))
 
 
 def _by_owner(found: Sequence[models.Finding]) -> dict[str, list[models.Finding]]:
@@ -160,7 +244,7 @@ def _key(firing: Firing, *, again: bool | None = None) -> str:
     return hashlib.sha256("\x1f".join((CORRELATION, firing.rule, firing.place, repr(firing.group), str(firing.cell), str(said))).encode()).hexdigest()
 
 
-def _finding(key: str, firing: Firing, correlations: Mapping[str, Correlation], rules: Mapping[str, models.Rule], batch: str, earlier: Mapping[str, int]) -> models.Finding | None:
+def _finding(key: str, firing: Firing, correlations: Mapping[str, Correlation], rules: Mapping[str, models.Rule], earlier: Mapping[str, int]) -> models.Finding | None:
     """A finding of what made it fire; at the end of a cell, of what came after it was told first."""
     rule = rules[firing.rule]
     count = firing.count - earlier.get(_key(firing, again=False), 0) if firing.again else firing.count
@@ -175,7 +259,7 @@ def _finding(key: str, firing: Firing, correlations: Mapping[str, Correlation], 
     fold.host, fold.user = _named(group, ("host",), fold.host), _named(group, ("user", "actor_user"), fold.user)
     sources = list(dict.fromkeys(str(event["source"]) for event in events))
     said = {name: getattr(rule, name) for name in storing.COPIED} | {"licence": rule.pack.licence}
-    about = {"batch": batch, "source": sources[-1] if sources else "", "source_name": ", ".join(sources)[:120], "organisation": organisation, "sample": bool(sample), "backfilled": False, "kind": CORRELATION, "chain": _chain(firing, correlations, rules)}
+    about = {"batch": "", "source": sources[-1] if sources else "", "source_name": ", ".join(sources)[:120], "organisation": organisation, "sample": bool(sample), "backfilled": False, "kind": CORRELATION, "chain": _chain(firing, correlations, rules)}
     finding = storing.finding(fold, said, about)
     finding.key = key
     return finding

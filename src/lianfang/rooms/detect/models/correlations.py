@@ -28,10 +28,11 @@ class Matches(models.Model):
 
 
 class Correlating(models.Model):
-    """The one correlator: its last ``step``, the state it kept after step ``kept``, and a ``token`` that says whether a process still holds it as it is."""
+    """The one correlator: its last ``step``, up to which step all findings are stored (``said``), the state it kept after step ``kept``, and a ``token`` that says whether a process still holds it as it is."""
 
     name = models.CharField(max_length=20, primary_key=True)
     step = models.PositiveBigIntegerField(default=0)
+    said = models.PositiveBigIntegerField(default=0)
     token = models.UUIDField(default=new_id)
     state = models.BinaryField(default=b"")
     kept = models.PositiveBigIntegerField(default=0)
