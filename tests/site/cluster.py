@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ def jars() -> str:
 def spark(port: int) -> object:
     from pyspark.sql import SparkSession
 
+    os.environ["PYSPARK_PYTHON"] = sys.executable  # executors have what this process has
     settings = {
         "spark.jars": jars(),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",

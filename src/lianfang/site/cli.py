@@ -236,6 +236,68 @@ def query(
 
 
 @app.command()
+def hunt(
+    rule: Annotated[list[str] | None, typer.Option(help="A rule, by its ID or its title, or “watchlist”; may be repeated.")] = None,
+    pack: Annotated[list[str] | None, typer.Option(help="All rules of an installed pack; may be repeated.")] = None,
+    since: Annotated[str, typer.Option(help="From when: 2026-11-01, 2026-11-01T08:00, or so long ago: 36h, 7d.")] = "24h",
+    until: Annotated[str, typer.Option(help="Until when; now when left out.")] = "",
+    keep: Annotated[bool, typer.Option("--keep", help="Keep what is found as findings, marked as found by looking back. Alerts of it wake nobody; what was found before is not kept twice.")] = False,
+    resume: Annotated[str, typer.Option(help="Go on with a hunt that was interrupted: its ID.")] = "",
+    on: Annotated[str, typer.Option(help="Let a Spark server read and examine: sc://host:port.")] = "",
+    tables: Annotated[str, typer.Option(help="Folder of the event tables as that server sees it; as this node sees it when left out.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Run chosen rules over past events with the rules and the engine of live detection. Killed anywhere, it goes on where it stopped."""
+    node = _english()
+    from lianfang.rooms.detect import actions as detect
+    from lianfang.rooms.detect.queries import hunts
+
+    row = hunts.hunt_of(_uuid(resume), node.console()) if resume else detect.ask_hunt([*(rule or ())], _moment(since), _moment(until) if until else None, packs=[*(pack or ())], keep=keep, apart=False, actor=node.console())
+    if row.job:
+        raise Conflict("This hunt belongs to a worker", why="It was asked for on a page or over the API; a worker goes on with it by itself.", todo=f"Look at it on the page Hunts, or ask for it anew here: {row.label}.")
+    if not as_json:
+        err.print(f"Hunt {row.pk}; interrupted it goes on with: lianfang hunt --resume {row.pk}", highlight=False, markup=False, soft_wrap=True)
+    with _bar("Hunting", quiet=as_json) as step:
+        row = detect.hunt_on(on, row.pk, root=tables, step=step) if on else detect.hunt(row.pk, step=step)
+    told = hunts.document(row, node.console())
+    if as_json:
+        by_rule: dict[str, list[str]] = {}
+        for uid, event in hunts.events_of(row):
+            by_rule.setdefault(uid, []).append(event)
+        _show({**told, "rules": [{**one, "event_ids": by_rule.get(one["uid"], [])} for one in told["rules"]]})
+        return
+    table = Table("rule", "events", "found when they came", *(["findings"] if row.keep else []), "first", "last")
+    for one in told["rules"]:
+        table.add_row(one["title"], str(one["events"]), str(one["known"]), *([str(one["findings"])] if row.keep else []), f"{one['first']:%Y-%m-%d %H:%M}", f"{one['last']:%Y-%m-%d %H:%M}")
+    out.print(table)
+    out.print(f"{told['looked']} events looked at, {told['events']} found", highlight=False)
+
+
+def _moment(text: str) -> Any:
+    """``2026-11-01``, ``2026-11-01T08:00`` (UTC when no zone is named), or ``36h``, ``7d`` ago."""
+    from datetime import UTC, datetime, timedelta
+
+    from lianfang.kernel import clock
+
+    if text[-1:] in "hd" and text[:-1].isdigit():
+        return clock.now() - (timedelta(hours=int(text[:-1])) if text[-1] == "h" else timedelta(days=int(text[:-1])))
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Invalid(f"“{text[:40]}” is no time", todo="Write 2026-11-01, 2026-11-01T08:00, 36h or 7d.") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _uuid(text: str) -> Any:
+    from uuid import UUID
+
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise Invalid(f"“{text[:40]}” is no ID of a hunt", todo="It stands in the first line that the hunt printed.") from error
+
+
+@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check what this node needs and say how to get what is missing."""
     from lianfang.site import doctor as clinic

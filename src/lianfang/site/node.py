@@ -58,8 +58,8 @@ def samples() -> Path:
 
 
 def shipped_packs() -> list[Path]:
-    """The folders of the rules that come with the node: the starter rules, and the correlations."""
-    return [settings.CONTENT / "rules" / name for name in ("starter", "correlations")]
+    """The folders of the rules that come with the node: the starter rules, the correlations, and the baselines."""
+    return [settings.CONTENT / "rules" / name for name in ("starter", "correlations", "baselines")]
 
 
 def pending() -> list[str]:

@@ -195,3 +195,42 @@ def test_a_rule_that_is_off_or_broken_is_said_to_be(receive, client, pack):
 
 def test_a_node_without_rules_says_how_to_get_some(client):
     assert "No rules are installed" in client.get(reverse("detect:coverage")).content.decode()
+
+
+CHAINS = """
+title: Tool, then a login
+id: 6b7a1c1e-7b2e-4a58-9d0e-000000000021
+correlation: {type: temporal_ordered, rules: [6b7a1c1e-7b2e-4a58-9d0e-000000000012, 6b7a1c1e-7b2e-4a58-9d0e-000000000003], group-by: [host], timespan: 5m}
+level: high
+---
+title: Renamed tool again and again
+id: 6b7a1c1e-7b2e-4a58-9d0e-000000000022
+correlation: {type: event_count, rules: [6b7a1c1e-7b2e-4a58-9d0e-000000000011], group-by: [host], timespan: 5m, condition: {gte: 3}}
+level: high
+---
+title: Tool, and no login
+id: 6b7a1c1e-7b2e-4a58-9d0e-000000000023
+correlation: {type: absence, rules: [6b7a1c1e-7b2e-4a58-9d0e-000000000012, 6b7a1c1e-7b2e-4a58-9d0e-000000000003], group-by: [host], timespan: 5m}
+level: high
+"""
+
+
+def test_a_correlation_that_can_never_fire_says_which_of_its_rules_it_waits_for(pack, receive, client):
+    """Process creations come, but without the original file name; nothing comes from sshd."""
+    pack.write("chains.yml", CHAINS)
+    actions.install_pack(pack.folder, actor=SYSTEM)
+    receive(PLAIN)
+    row = {number: models.Rule.objects.get(uid=f"6b7a1c1e-7b2e-4a58-9d0e-0000000000{number}") for number in (21, 22, 23)}
+    assert {number: (one.reach, one.waits) for number, one in row.items()} == {21: ("source", []), 22: ("fields", ["OriginalFileName"]), 23: ("ready", [])}
+    told = client.get("/api/detect/coverage/").json()
+    assert [(one["field"], one["rules"]) for one in told["fields"]] == [("OriginalFileName", 2)]
+    assert [(one["product"], one["service"], one["rules"]) for one in told["sources"]] == [("linux", "sshd", 1)], "the log is missing, not a log called correlation"
+    assert "Tool, then a login" in client.get(f"{reverse('detect:rule_list')}?reach=source").content.decode()
+    page = client.get(reverse("detect:rule", kwargs={"pk": row[21].pk})).content.decode()
+    steps = page[page.index("It is built upon what these rules find") :]
+    assert steps.index("Tool by either name") < steps.index("can fire") < steps.index("Failed login by SSH") < steps.index("no such log comes")
+    client.cookies["django_language"] = "zh-hans"
+    assert "它建立在这些规则的命中之上" in client.get(reverse("detect:rule", kwargs={"pk": row[21].pk})).content.decode()
+    receive(LINUX, ref="19a0000000d-w000:edge")
+    row[21].refresh_from_db()
+    assert row[21].reach == "ready"

@@ -41,16 +41,37 @@ def unusual(hours: Mapping[int, int], hour: int, *, first: int) -> Unusual | Non
     >>> unusual(hours, 94, first=0) is None
     True
     """
-    before = _comparable(hours, hour, first)
-    if not before:
+    known = usual_at(hours, hour, first=first)
+    if known is None:
         return None
-    count, usual = hours.get(hour, 0), median(before)
-    spread = max(_SCALE * median(abs(one - usual) for one in before), sqrt(max(usual, 1.0)))
+    count, (usual, spread) = hours.get(hour, 0), known
     more = count > usual + FAR * spread and count >= max(LEAST_MORE, 2 * usual)
     less = usual >= LEAST_USUAL and count < usual - min(FAR * spread, usual / 2) and count <= usual / 4
     if not (more or less) or _was_so(hours, hour, first, count, more):
         return None
-    return Unusual(more, count, float(usual), float(spread))
+    return Unusual(more, count, usual, spread)
+
+
+def usual_at(hours: Mapping[int, int], hour: int, *, first: int) -> tuple[float, float] | None:
+    """What is usual in an hour, and its spread; nothing while too little is known."""
+    before = _comparable(hours, hour, first)
+    if not before:
+        return None
+    usual = float(median(before))
+    return usual, max(_SCALE * float(median(abs(one - usual) for one in before)), sqrt(max(usual, 1.0)))
+
+
+def strange_hours(hours: Mapping[int, int], until: int, *, first: int, within: int) -> tuple[int, ...]:
+    """Which of the last ``within`` hours up to ``until`` were not as usual, the earliest first; ``until`` itself only where it is too many already.
+
+    >>> strange_hours({at: 40 + at % 5 for at in range(0, 96)} | {80: 900, 90: 0}, 96, first=0, within=48)
+    (80, 90)
+    """
+    most = max(hours.values(), default=0)
+    if most < LEAST_MORE:
+        return ()
+    asked = (hour for hour in range(max(first, until - within + 1), until + 1) if hours.get(hour, 0) >= LEAST_MORE or (most >= LEAST_USUAL and hour < until))
+    return tuple(hour for hour in asked if unusual(hours, hour, first=first))
 
 
 def _comparable(hours: Mapping[int, int], hour: int, first: int) -> Sequence[int]:

@@ -1,16 +1,17 @@
-"""The JSON API of detect beyond what every sheet gives: how often each indicator was met, which rules can fire."""
+"""The JSON API of detect beyond what every sheet gives: how often each indicator was met, which rules can fire, hunts in past events."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpRequest
 
-from lianfang.commons.frame.pages import api
-from lianfang.rooms.detect import queries
-from lianfang.rooms.detect.queries import covering, incidents, library
+from lianfang.commons.frame.pages import Schema, api
+from lianfang.rooms.detect import actions, queries
+from lianfang.rooms.detect.queries import covering, hunts, incidents, library
 
 router = api("detect")
 
@@ -61,3 +62,45 @@ def hits(request: HttpRequest, since: datetime | None = None, rule: str = "", li
 def coverage(request: HttpRequest) -> dict[str, Any]:
     """By pack the number of rules in each state; fields and log sources that are missing, with the rules that wait for them. A rule's own state is in its ``reach`` and ``waits``."""
     return covering.coverage(request.viewer).document  # type: ignore[attr-defined]
+
+
+class HuntIn(Schema):
+    """What to look for: rules by ID or title, or ``watchlist``; all rules of ``packs``. ``keep``: what is found becomes findings."""
+
+    rules: list[str] = []
+    packs: list[str] = []
+    since: datetime
+    until: datetime | None = None
+    keep: bool = False
+
+
+@router.post("/hunts/", summary="Run rules over past events", operation_id="detect_hunt_add", tags=["detect.hunt"])
+def begin_hunt(request: HttpRequest, wanted: HuntIn) -> dict[str, Any]:
+    """A worker runs it; its progress and what it found so far are in the answer of its address."""
+    viewer = request.viewer  # type: ignore[attr-defined]
+    row = actions.ask_hunt(wanted.rules, wanted.since, wanted.until, packs=wanted.packs, keep=wanted.keep, actor=viewer)
+    return hunts.document(row, viewer)
+
+
+@router.get("/hunts/", summary="List hunts", operation_id="detect_hunts", tags=["detect.hunt"])
+def list_hunts(request: HttpRequest, limit: int = 50) -> list[dict[str, Any]]:
+    """The newest first: one's own, or all of the node for who sees it whole."""
+    viewer = request.viewer  # type: ignore[attr-defined]
+    return [hunts.document(row, viewer) for row in hunts.hunt_rows(viewer)[: max(1, min(limit, 200))]]
+
+
+@router.get("/hunts/{pk}/", summary="One hunt and what it found", operation_id="detect_hunt", tags=["detect.hunt"])
+def one_hunt(request: HttpRequest, pk: UUID, events: bool = False) -> dict[str, Any]:
+    """``events``: also every event that was found, as pairs of rule and event."""
+    viewer = request.viewer  # type: ignore[attr-defined]
+    row = hunts.hunt_of(pk, viewer)
+    return hunts.document(row, viewer) | ({"found": list(hunts.events_of(row))} if events else {})
+
+
+@router.post("/hunts/{pk}/cancel/", summary="End a hunt", operation_id="detect_hunt_cancel", tags=["detect.hunt"])
+def end_hunt(request: HttpRequest, pk: UUID) -> dict[str, Any]:
+    """What it found until then stays."""
+    viewer = request.viewer  # type: ignore[attr-defined]
+    row = hunts.hunt_of(pk, viewer)
+    actions.cancel_hunt(row, actor=viewer)
+    return hunts.document(row, viewer)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from lianfang.commons.jobs.declare import every, job
-from lianfang.kernel import clock
 from lianfang.rooms.detect import actions
 
 
@@ -16,9 +15,9 @@ def install_pack(path: str, asker: dict[str, str], *, run: Any) -> None:
 
 
 @job(name="detect.look_back", attempts=3)
-def look_back(what: str, since: str, until: str, *, run: Any) -> None:
-    """A rule, or the watch list, over what the lake holds."""
-    actions.hunt(what, clock.parse(since), clock.parse(until), tell=run.progress)
+def look_back(hunt: str, *, run: Any) -> None:
+    """Rules, or the watch list, over what the lake holds."""
+    actions.hunt(hunt, step=lambda looked, total: run.progress(99.9 * looked / max(1, total), f"{looked:,} / {total:,}"))
 
 
 @job(name="detect.preview_rule", attempts=1)
@@ -34,7 +33,7 @@ def look_at_monitors() -> None:
     actions.look_at_monitors()
 
 
-@every(seconds=60)
+@every(seconds=60, share=0.02)
 @job(name="detect.mark_models", attempts=1)
 def mark_models() -> None:
     """Which event models rules are about, worked out again when a mapping changed."""
@@ -48,7 +47,7 @@ def end_exemptions() -> None:
     actions.end_exemptions()
 
 
-@every(seconds=60)
+@every(seconds=60, share=0.02)
 @job(name="detect.survey", attempts=1)
 def survey() -> None:
     """Which rules can fire on what came in, looked at again when rules or kinds of events changed."""
@@ -62,9 +61,17 @@ def let_time_pass() -> None:
     actions.correlate()
 
 
+@every(seconds=60)
+@job(name="detect.judge_baselines", attempts=1)
+def judge_baselines() -> None:
+    """What came since the last look is counted, and what departs from the usual is found."""
+    actions.judge_baselines()
+
+
 @every(seconds=3600)
 @job(name="detect.forget_signals", attempts=3)
 def forget_signals() -> None:
     """Batches that were counted are remembered for a week, episodes for a year."""
     actions.forget_signals()
     actions.forget_previews()
+    actions.forget_hunts()

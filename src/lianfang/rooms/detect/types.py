@@ -18,6 +18,9 @@ WINDOW = timedelta(minutes=15)
 CORRELATION = "correlation"
 """The kind of findings that several matches made together, and the category of the rules that say so."""
 
+BASELINE = "baseline"
+"""The kind of findings that depart from what was usual, and the category of the rules that say what is."""
+
 SAMPLE = "sample-"
 """How the lake names the sources of the sample stream."""
 
@@ -46,6 +49,9 @@ ENTITIES: dict[str, tuple[str, ...]] = {
     "urls": ("url",),
 }
 """Kinds of things that take part in a finding, and the columns of events that tell them."""
+
+WATCHLIST = "watchlist"
+"""What a hunt by the watch list is called."""
 
 IOC = "ioc:"
 """How the uid of a watch-list hit begins: ``ioc:<kind>:<value>``."""

@@ -768,7 +768,8 @@ class SourceSpoke(Fact):
 @dataclass(frozen=True, slots=True)
 class TemplateLine:
     """A template of a source's logs. ``parts``: its text, open places as ``None``; ``spark``: lines of each of the last 48 hours; ``fresh``: new today;
-    ``unusual``: what is not as usual in the last whole hour, or already in this one."""
+    ``strange``: which of them were not as usual, by place; ``unusual``: what is not as usual in the last whole hour, or already in this one. ``usual``: for each of ``hours`` between
+    what it is usual, where enough is known."""
 
     id: str
     source: str
@@ -784,6 +785,8 @@ class TemplateLine:
     hours: tuple[tuple[datetime, int], ...] = ()
     spark: tuple[int, ...] = ()
     unusual: Unusual | None = None
+    strange: tuple[int, ...] = ()
+    usual: tuple[tuple[float, float] | None, ...] = ()
 
     @property
     def constants(self) -> list[str]:
@@ -812,3 +815,30 @@ class TemplateTree:
     hidden: int
     more: int
     branches: tuple[TemplateBranch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MetLine:
+    """Events of one kind at one host that share an entity: the nearest one (``event_id``, ``at``), how many, from when to when, and what took part in that one."""
+
+    event_id: str
+    at: datetime
+    often: int
+    begun: datetime
+    ended: datetime
+    class_uid: int
+    activity_id: int | None
+    event_code: str | None
+    host: str
+    rules: tuple[str, ...]
+    entities: frozenset[tuple[str, str]]
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """What an entity was met in: on how many hosts, in how many events, and the lines that say most."""
+
+    places: int
+    events: int
+    lines: tuple[MetLine, ...]

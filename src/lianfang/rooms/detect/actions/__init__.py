@@ -1,15 +1,16 @@
-"""The verbs of detect: install, test and prove packs, switch rules, except what is normal, watch for keywords, examine batches, look back, forget."""
+"""The verbs of detect: install, test and prove packs, switch rules, except what is normal, watch for keywords, examine batches, hunt in past events, forget."""
 
 from lianfang.kernel import lazy
 
 __getattr__, __all__ = lazy.door(
     __name__,
     {
+        "baselining": "change_baseline disable_baseline enable_baseline judge_baselines relearn_baseline",
         "erasing": "forget_source",
-        "correlating": "correlate",
+        "correlating": "correlate take_marks",
         "exempting": "change_exemption create_exemption end_exemptions enforce_exemption hear_of_ends remove_exemption withdraw_exemption",
         "installing": "install_kept install_pack install_upload keep_upload remove_pack",
-        "looking": "WATCHLIST hunt look_back",
+        "hunting": "WATCHLIST ask_hunt cancel_hunt forget_hunts hunt hunt_on look_back",
         "modelling": "mark_models",
         "monitors": "change_calendar change_monitor create_calendar create_monitor remove_calendar remove_monitor switch_monitor",
         "signalling": "forget_signals look_at_monitors",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from lianfang.rooms.detect import models
 from lianfang.rooms.detect.actions import modelling
 from lianfang.rooms.detect.actions.editions import next_edition
 from lianfang.rooms.detect.actions.guarding import must_for_node
-from lianfang.rooms.detect.queries import exemptions, framework, loading, pack_line, reading
+from lianfang.rooms.detect.queries import baselines, exemptions, framework, loading, pack_line, reading
 from lianfang.rooms.detect.types import CORRELATION, NODE_RULES, OWN_PACK, PackLine, Problem
 
 Step = Callable[..., Any]
@@ -51,6 +51,7 @@ def install_pack(path: str | Path, *, actor: Viewer, progress: Step = _quiet) ->
     progress(1, 3, "Compiling")
     compiled = loading.compile_pack(read.digest, read.texts)
     about = modelling.about_of(compiled)
+    _rest_together([pack for pack in loading.packs() if pack.name != read.name], read.digest, compiled)
     progress(2, 3, "Writing")
     with transaction.atomic():
         pack = _write(read, compiled, about, actor)
@@ -133,6 +134,13 @@ def _rows(pack: models.Pack, read: reading.PackText, compiled: Compiled) -> tupl
             rows.append(_row(pack, rule, texts[rule.path], fields[rule.uid]))
     for row in rows:
         row.category = CORRELATION if row.uid in correlated else row.category
+    for text in filter(baselines.is_one, read.texts):
+        try:
+            declared = baselines.read(text)
+        except Invalid as error:
+            problems.append(Problem(text.path, "", error.why or error.what))
+        else:
+            rows.append(_row(pack, declared.rule, text.text, sorted({*declared.tally.entity, *declared.tally.value, *declared.tally.group})))
     return rows, problems
 
 
@@ -188,18 +196,25 @@ def _marks(rule: models.Rule) -> Iterable[models.RuleMark]:
     return [models.RuleMark(rule=rule, kind=kind, value=value[:60]) for kind, value in pairs]
 
 
+def _rest_together(others: Sequence[models.Pack], digest: str = "", compiled: Compiled | None = None) -> None:
+    """Put the rules that will be installed into one file, before anybody learns of the change: examiners then only load it, and compile nothing."""
+    whole = loading.whole_file([*(pack.digest for pack in others), *([digest] if digest else [])])
+    if not whole.exists():
+        loading.with_databases(loading.joined([*map(loading.load_pack, others), *([compiled] if compiled else [])])).save(whole)
+
+
 def _rest_on_disk() -> None:
     """Put all rules into one file, so that the next start loads one file; remove what no pack uses."""
     installed = loading.packs()
-    whole = loading.whole_file(installed)
-    loading.with_databases(loading.load_all()).save(whole)
+    whole = loading.whole_file(pack.digest for pack in installed)
+    if not whole.exists():
+        loading.with_databases(loading.load_all()).save(whole)
     spared = [exemptions.digest_of(row) for row in exemptions.in_force()]
     for row in exemptions.in_force():
         exemptions.compiled(row)  # where a rule now looks elsewhere: the ingest process need not do it
     loading.forget_old_files({whole, *(loading.pack_file(digest) for digest in [*models.Pack.objects.values_list("digest", flat=True), *spared])})
 
 
-@transaction.atomic
 def remove_pack(pack: models.Pack, *, actor: Viewer) -> None:
     """Remove a pack with its rules. Findings and alerts that came of them stay."""
     must_for_node(actor, "detect.pack.delete")
@@ -208,7 +223,9 @@ def remove_pack(pack: models.Pack, *, actor: Viewer) -> None:
     if pack.name in (OWN_PACK, NODE_RULES):
         raise Conflict("This pack is the node's own", why="It holds what people of this node wrote.", todo="Remove or switch off the keyword alarms, or withdraw the rules, themselves.")
     rules = models.Rule.objects.filter(pack=pack).count()
-    ledger.record("detect.pack_removed", pack.ref, actor=actor, label=pack.name, detail={"version": pack.version, "rules": rules})
-    models.Pack.objects.filter(pk=pack.pk).delete()
-    next_edition()
-    transaction.on_commit(_rest_on_disk)
+    _rest_together([other for other in loading.packs() if other.pk != pack.pk])
+    with transaction.atomic():
+        ledger.record("detect.pack_removed", pack.ref, actor=actor, label=pack.name, detail={"version": pack.version, "rules": rules})
+        models.Pack.objects.filter(pk=pack.pk).delete()
+        next_edition()
+        transaction.on_commit(_rest_on_disk)

@@ -34,7 +34,9 @@ def survey(*, again: bool = False) -> bool:
     packs = loading.packs()
     compiled = loading.joined([loading.load_pack(pack) for pack in packs]) if packs else None
     told = coverage.reach(compiled, [coverage.Kind((kind.product, kind.category, kind.service), kind.channel, kind.event_id, frozenset(kind.fields)) for kind in kinds]) if compiled else []
-    found = {rule.uid: (one.state, list(one.missing), kinds[one.kind].pk if one.kind is not None else "") for rule, one in zip(compiled.rules if compiled else (), told)}
+    reach = {rule.uid: one for rule, one in zip(compiled.rules if compiled else (), told)}
+    reach |= coverage.reach_upon(compiled.correlations, reach) if compiled else {}
+    found = {uid: (one.state, list(one.missing), kinds[one.kind].pk if one.kind is not None else "") for uid, one in reach.items()}
     _write(found)
     models.Survey.objects.update_or_create(name=REACH, defaults={"basis": basis, "at": clock.now()})
     return True

@@ -11,7 +11,8 @@ must fire and frames on which it must stay silent::
 
 A sample of a correlation has several ``frames``, one after the other. Each may be of a codec of its own, come ``after`` so many
 seconds (1), and ``repeat`` itself ``every`` so many seconds (1); ``{n}`` in it becomes the number of the repetition, ``{time}``,
-``{utc}``, ``{clf}``, ``{epoch}`` and ``{rfc}`` the time as ISO 8601, Sysmon, web servers, counters and mail write it.
+``{utc}``, ``{clf}``, ``{epoch}`` and ``{rfc}`` the time as ISO 8601, Sysmon, web servers, counters and mail write it. ``each`` says a frame
+once for every value of a list, as ``{each}``. A sample of a baseline is the same, told over weeks; it is judged two hours after its last frame.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +31,21 @@ import yaml
 from lianfang.engines.rules.compiled import Compiled
 from lianfang.engines.rules.correlator import Correlator, Marks
 from lianfang.engines.rules.examiner import Examiner
+from lianfang.engines.series import HOUR, Baseline, judge
 from lianfang.kernel.errors import Missing
 from lianfang.rooms.detect.actions.marking import Marker
 from lianfang.rooms.detect.actions.proving import installed
-from lianfang.rooms.detect.queries import explaining, loading, reading
+from lianfang.rooms.detect.queries import baselines, explaining, loading, reading
 from lianfang.rooms.detect.types import Failure, Problem, TestReport
+from lianfang.rooms.lake import queries as lake
 from lianfang.rooms.lake.types import Batch
 
 Step = Callable[..., Any]
 BEGINNING = datetime(2026, 11, 20, 8, tzinfo=UTC)
+WEEKS = timedelta(days=70)
+"""Samples that go over weeks begin so much before, so that they are over by now."""
 AFTERWARDS = 30 * 86_400_000
+WEEK = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +71,11 @@ def test_pack(path: str | Path, *, progress: Step = lambda *_: None) -> TestRepo
     read = reading.read(path)
     compiled = loading.compile_pack(read.digest, read.texts)
     samples = list(_samples(Path(path)))
-    failures = [*_failures(compiled, samples, progress), *_untested(compiled, samples)]
+    usual = [baselines.read(text) for text in read.texts if baselines.is_one(text)]
+    paths = [rule.path for rule in (*compiled.rules, *(one.rule for one in compiled.correlations), *(one.rule for one in usual))]
+    failures = [*_failures(compiled, {one.rule.path: one for one in usual}, samples, progress), *_untested(paths, samples)]
     problems = tuple(Problem(found.path, found.rule_uid, found.reason) for found in compiled.problems)
-    return TestReport(rules=len(compiled.rules) + len(compiled.correlations), samples=len(samples), failures=tuple(failures), problems=problems)
+    return TestReport(rules=len(paths), samples=len(samples), failures=tuple(failures), problems=problems)
 
 
 def samples_of(pack: str) -> Path:
@@ -100,26 +109,33 @@ def _frame(base: Any, frame: Any) -> bytes:
 
 def _timed(said: Mapping[str, Any], frames: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, bytes]]:
     """Frames with their times, each as often as it says."""
-    moment = BEGINNING
+    frames = list(frames)
+    lasts = sum(float(one.get("after", 1)) + float(one.get("every", 1)) * (int(one.get("repeat", 1)) - 1) for one in frames)
+    moment = BEGINNING - (WEEKS if lasts > WEEK else timedelta(0))
     for one in frames:
         base = one["base"] if "base" in one else said.get("base")
         frame = _frame(base, one["frame"]).decode()
         moment += timedelta(seconds=float(one.get("after", 1)))
         for number in range(int(one.get("repeat", 1))):
             moment += timedelta(seconds=float(one.get("every", 1)) if number else 0)
-            text = frame
-            for name, value in (("n", str(number)), ("time", f"{moment:%Y-%m-%dT%H:%M:%S}Z"), ("utc", f"{moment:%Y-%m-%d %H:%M:%S}.000"), ("clf", f"{moment:%d/%b/%Y:%H:%M:%S} +0000"), ("epoch", str(int(moment.timestamp()))), ("rfc", format_datetime(moment))):
-                text = text.replace(f"{{{name}}}", value)
-            yield str(one.get("codec", said.get("codec", "json"))), text.encode()
+            for each in one.get("each", ("",)):
+                text = frame.replace("{each}", str(each))
+                for name, value in (("n", str(number)), ("time", f"{moment:%Y-%m-%dT%H:%M:%S}Z"), ("utc", f"{moment:%Y-%m-%d %H:%M:%S}.000"), ("clf", f"{moment:%d/%b/%Y:%H:%M:%S} +0000"), ("epoch", str(int(moment.timestamp()))), ("rfc", format_datetime(moment))):
+                    text = text.replace(f"{{{name}}}", value)
+                yield str(one.get("codec", said.get("codec", "json"))), text.encode()
 
 
-def _failures(compiled: Compiled, samples: list[Sample], progress: Step) -> Iterator[Failure]:
+def _failures(compiled: Compiled, usual: Mapping[str, baselines.Declared], samples: list[Sample], progress: Step) -> Iterator[Failure]:
     uids = {rule.path: rule.uid for rule in (*compiled.rules, *(one.rule for one in compiled.correlations))}
     watchman = Examiner(compiled)
     for done, sample in enumerate(samples, 1):
         progress(done, len(samples), sample.file)
         uid = uids.get(sample.path)
-        if uid is None:
+        if sample.path in usual:
+            fired, reason = _departed(usual[sample.path], sample)
+            if reason or fired != sample.fires:
+                yield Failure(sample.path, sample.name, reason or ("The rule did not fire." if sample.fires else "The rule fired, but must not."))
+        elif uid is None:
             yield Failure(sample.path, sample.name, "The rule is not in the pack, or could not be compiled.")
         else:
             yield from _failure(watchman, uid, sample)
@@ -164,11 +180,27 @@ def _correlated(watchman: Examiner, uid: str, sample: Sample) -> tuple[bool, str
     return any(firing.rule == uid for firing in firings), ""
 
 
-def _untested(compiled: Compiled, samples: Iterable[Sample]) -> Iterator[Failure]:
+def _departed(declared: baselines.Declared, sample: Sample) -> tuple[bool, str]:
+    """All frames through decoder and mapper into an empty baseline; whether something departs two hours after the last, and why nothing could."""
+    base, counted, last = Baseline(declared.spec), [], 0
+    for codec, frames in groupby(sample.frames, key=lambda one: one[0]):
+        texts = [frame for _codec, frame in frames]
+        rows, columns, _sources, reason = explaining.read_whole(codec, *texts)
+        if reason or len(rows) != len(texts) or not all(columns.get("time") or [None]):
+            return False, reason or "A log of this sample cannot be read, or has no time."
+        last = max(last, *(int(moment.timestamp() * 1000) for moment in columns["time"]))
+        counted.append(lake.tallied(declared.tally, columns))
+    judge(base, now=last - 2 * HOUR)
+    for events in counted:
+        base.take(events, now=last)
+    return bool(judge(base, now=last + 2 * HOUR)), ""
+
+
+def _untested(paths: Iterable[str], samples: Iterable[Sample]) -> Iterator[Failure]:
     """A pack that brings samples brings both kinds for every rule."""
     samples = list(samples)
     if not samples:
         return
     for kind, wanted in ((True, "has no sample on which it fires"), (False, "has no sample on which it stays silent")):
         tested = {sample.path for sample in samples if sample.fires == kind}
-        yield from (Failure(rule.path, "", f"The rule {wanted}.") for rule in (*compiled.rules, *(one.rule for one in compiled.correlations)) if rule.path not in tested)
+        yield from (Failure(path, "", f"The rule {wanted}.") for path in paths if path not in tested)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.http import HttpRequest
@@ -11,11 +11,16 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame.pages import panel
+from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.queries import explaining, monitors
 from lianfang.rooms.detect.types import OWN_PACK
+from lianfang.rooms.lake import actions as lake_actions
+from lianfang.rooms.lake import queries as lake
+from lianfang.rooms.lake.types import Touched
 
 MOST = 10
+LONGEST_LINE = 300
 
 
 @panel("lake.event.main", title=_("Why rules fired"), order=10, permission="detect.rule.view")
@@ -29,3 +34,13 @@ def why(request: HttpRequest, event: Mapping[str, Any]) -> str:
     links |= {uid: reverse("detect:monitor", kwargs={"pk": row.pk}) for uid, row in monitors.monitors_of(uids, request.viewer).items()}  # type: ignore[attr-defined]
     told = [{"explanation": explaining.explain(uid, str(event["raw"]), part=int(part) if part.isdigit() else 0), "url": links.get(uid)} for uid in uids]
     return render_to_string("detect/panel_why.html", {"told": told}, request)
+
+
+def first_logs(ids: Sequence[str], viewer: Viewer, *, asked: str) -> list[dict[str, Any]]:
+    """Logs that were found, as far and as clearly as the viewer may read them; the reading is noted. ``asked``: by what."""
+    if not ids or not viewer.may("lake.event.view"):
+        return []
+    found = lake.events(list(ids), viewer=viewer)
+    levels, masked = lake.levels_of(found)
+    lake_actions.touch(Touched.SEARCH, levels, masked=masked, asked=asked, actor=viewer)
+    return [{"time": one["time"], "host": one["host"], "text": str(one["raw"] or "")[:LONGEST_LINE], "masked": one["masked"], "url": reverse("lake:event", kwargs={"event_id": one["event_id"]})} for one in found]

@@ -27,17 +27,14 @@ from lianfang.kernel.errors import Fault, Missing
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import actions, models
 from lianfang.rooms.detect.models.ownrules import Stage
+from lianfang.rooms.detect.pages.events import first_logs
 from lianfang.rooms.detect.queries import building, framework, library
 from lianfang.rooms.detect.queries.building import Built, Group, Line
 from lianfang.rooms.detect.queries.painting import painted
 from lianfang.rooms.detect.types import NODE_RULES
-from lianfang.rooms.lake import actions as lake_actions
-from lianfang.rooms.lake import queries as lake
-from lianfang.rooms.lake.types import Touched
 
 TONES = {Stage.DRAFT: "quiet", Stage.PROPOSED: "warn", Stage.IN_FORCE: "good", Stage.REPLACED: "quiet", Stage.WITHDRAWN: "quiet"}
 SPANS = (("1", _("the last day")), ("7", _("the last 7 days")), ("30", _("the last 30 days")))
-LONGEST_LINE = 300
 OPERATORS = {
     "is": _("is"), "contains": _("contains"), "startswith": _("begins with"), "endswith": _("ends with"), "re": _("matches the pattern"), "cidr": _("lies in the network"), "lt": _("is less than"), "lte": _("is at most"),
     "gt": _("is more than"), "gte": _("is at least"), "exists": _("is there"), "missing": _("is missing"),
@@ -213,7 +210,7 @@ def _previewed(request: HttpRequest, row: models.Preview) -> dict[str, Any]:
     job = jobs.progress(row.job, viewer) if row.job else None
     context: dict[str, Any] = {"preview": row, "job": job, "result": row.result, "url": reverse("detect:preview", kwargs={"pk": row.pk})}
     if row.result:
-        context |= {"chart": _chart(row), "hosts": row.result["hosts"], "more_hosts": row.result["host_count"] - len(row.result["hosts"]), "samples": _samples(row.result["samples"], viewer)}
+        context |= {"chart": _chart(row), "hosts": row.result["hosts"], "more_hosts": row.result["host_count"] - len(row.result["hosts"]), "samples": first_logs(row.result["samples"], viewer, asked="preview")}
     return context
 
 
@@ -224,16 +221,6 @@ def _chart(row: models.Preview) -> dict[str, Any] | None:
     found = row.result["days"]
     series = [{"name": name, "type": "bar", "data": [found.get(f"{day}", (0, 0))[at] for day in days]} for at, name in enumerate((translate("logs"), translate("alerts")))]
     return {"animation": False, "legend": {"top": 0}, "xAxis": {"type": "category", "data": [f"{day:%m-%d}" for day in days]}, "yAxis": {"type": "value", "minInterval": 1, "splitNumber": 2}, "series": series}
-
-
-def _samples(ids: list[str], viewer: Viewer) -> list[dict[str, Any]]:
-    """The first logs, as far and as clearly as the viewer may read them; the reading is noted."""
-    if not viewer.may("lake.event.view"):
-        return []
-    found = lake.events(ids, viewer=viewer)
-    levels, masked = lake.levels_of(found)
-    lake_actions.touch(Touched.SEARCH, levels, masked=masked, asked="preview", actor=viewer)
-    return [{"time": one["time"], "host": one["host"], "text": str(one["raw"] or "")[:LONGEST_LINE], "masked": one["masked"], "url": reverse("lake:event", kwargs={"event_id": one["event_id"]})} for one in found]
 
 
 # ---- one rule --------------------------------------------------------------------------------------------------

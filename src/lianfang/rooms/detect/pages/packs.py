@@ -76,8 +76,8 @@ def install(request: HttpRequest) -> HttpResponse:
     return show(request, "detect/install.html")
 
 
-AFTER = {"detect.install_pack": ("detect:pack_list", _("To the packs")), "detect.look_back": ("detect:finding_list", _("To the findings"))}
-NAMES = {"detect.install_pack": _("Installing a rule pack"), "detect.look_back": _("Looking back")}
+AFTER = {"detect.install_pack": ("detect:pack_list", _("To the packs"))}
+NAMES = {"detect.install_pack": _("Installing a rule pack")}
 
 
 @page("work/<uuid:job>/", name="work", permission="detect.rule.view", title=_("Progress"), parent="rule_list")

@@ -1,8 +1,7 @@
-"""Rules: the list, one rule with its logic, its reach and what it found, its switches, and the look back."""
+"""Rules: the list, one rule with its logic, its reach and what it found, and its switches."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,18 +15,16 @@ from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame.language import listed
-from lianfang.commons.frame.pages import Nav, page, panel, show
+from lianfang.commons.frame.pages import Nav, page, panel
 from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Sheet, Verb, register
 from lianfang.engines.rules.spelling import plain
-from lianfang.kernel import clock
-from lianfang.kernel.errors import Fault, Invalid
+from lianfang.kernel.errors import Invalid
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import actions, models, queries
 from lianfang.rooms.detect.queries import covering, framework, incidents, library
 from lianfang.rooms.detect.queries.painting import painted
 from lianfang.rooms.lake import queries as lake
 
-SPANS = {"24h": (timedelta(hours=24), _("the last 24 hours")), "7d": (timedelta(days=7), _("the last 7 days")), "30d": (timedelta(days=30), _("the last 30 days")), "90d": (timedelta(days=90), _("the last 90 days"))}
 Rows = QuerySet[models.Rule]
 MODELS_SHOWN = 12
 """Models that the page of a rule lists; a rule about all logs of a system has many."""
@@ -194,7 +191,7 @@ def needed(request: HttpRequest, row: models.Rule) -> str:
     kind = covering.nearest(row)
     met = {plain(name) for name in kind.fields} if kind else set()
     hints = [covering.advice(kind.product, kind.category, kind.service, field=name) for name in row.waits] if kind else [covering.advice(row.product, row.category, row.service)]
-    context = {"row": row, "kind": covering.told(kind) if kind else "", "fields": [(name, plain(name) in met) for name in row.fields], "hints": [hint for hint in hints if hint]}
+    context = {"row": row, "kind": covering.told(kind) if kind else "", "fields": [(name, plain(name) in met) for name in row.fields], "hints": [hint for hint in hints if hint], "parts": covering.built_upon(row)}
     return render_to_string("detect/panel_fields.html", context, request)
 
 
@@ -228,12 +225,6 @@ def sources(request: HttpRequest, row: models.Rule) -> str:
     return render_to_string("detect/panel_sources.html", {"row": row, "lines": lines, "may": viewer.may("detect.rule.switch")}, request) if lines else ""
 
 
-@panel("detect.rule.side", title=_("Look back"), order=40, permission="detect.rule.hunt")
-def hunting(request: HttpRequest, row: models.Rule) -> str:
-    """Run the rule over what the lake already holds."""
-    return render_to_string("detect/panel_hunt.html", {"what": row.uid, "spans": [(key, label) for key, (_length, label) in SPANS.items()]}, request)
-
-
 # -- what can be done ----------------------------------------------------------------------------------------------
 
 
@@ -249,20 +240,3 @@ def switch_source(request: HttpRequest, pk: UUID) -> HttpResponse:
     actions.switch(row, {"1": True, "0": False, "as": None}[said], source, actor=request.viewer)  # type: ignore[attr-defined]
     messages.success(request, translate("Switched. It takes effect within two seconds."))
     return HttpResponseRedirect(reverse("detect:rule", kwargs={"pk": pk}))
-
-
-@page("hunt/", name="hunt", permission="detect.rule.hunt", nav=Nav("detection", _("Look back"), order=43, icon="history"), title=_("Look back"))
-def hunt(request: HttpRequest) -> HttpResponse:
-    """Ask for a hunt by the watch list or a rule; its progress is shown where long work is shown."""
-    if request.method != "POST":
-        rules = [(row.uid, str(row)) for row in queries.rule_rows(request.viewer).order_by("title")]  # type: ignore[attr-defined]
-        return show(request, "detect/hunt.html", {"watchlist": actions.WATCHLIST, "rules": rules, "spans": [(key, label) for key, (_length, label) in SPANS.items()]})
-    span = request.POST.get("span", "")
-    try:
-        job = actions.look_back(request.POST.get("what", ""), clock.now() - SPANS.get(span, SPANS["24h"])[0], actor=request.viewer)  # type: ignore[attr-defined]
-    except Fault as fault:
-        if fault.status == 403:
-            raise
-        messages.error(request, str(fault))
-        return HttpResponseRedirect(reverse("detect:rule_list"))
-    return HttpResponseRedirect(reverse("detect:work", kwargs={"job": job.id}))

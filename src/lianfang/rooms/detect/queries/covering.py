@@ -18,8 +18,8 @@ from django.conf import settings
 from lianfang.commons.frame.language import either
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import models
-from lianfang.rooms.detect.queries import last_fired, rule_rows
-from lianfang.rooms.detect.types import STATES, Coverage, MissingField, MissingSource, PackCoverage, RuleState
+from lianfang.rooms.detect.queries import last_fired, loading, rule_rows
+from lianfang.rooms.detect.types import CORRELATION, STATES, Coverage, MissingField, MissingSource, PackCoverage, RuleState
 from lianfang.rooms.lake import queries as lake
 
 
@@ -48,7 +48,7 @@ def coverage(viewer: Viewer) -> Coverage:
         if state == "fields":
             for name in row.waits:
                 fields[name].append(row)
-        elif state == "source":
+        elif state == "source" and row.category != CORRELATION:  # what a correlation waits for is said of the rules that it is built upon
             sources[row.product, row.category, row.service] += 1
     survey = models.Survey.objects.first()
     return Coverage(
@@ -89,6 +89,13 @@ def told(kind: models.EventKind) -> str:
     """A kind of event in few words: its channel and event id where it has them, else its log source."""
     where = kind.channel or " / ".join(part for part in (kind.product, kind.category, kind.service) if part) or "?"
     return f"{where} {kind.event_id}".strip()
+
+
+def built_upon(row: models.Rule) -> list[models.Rule]:
+    """The rules whose matches a correlation looks at, in their order; none for other rules."""
+    refs = next((one.refs for one in loading.correlations() if one.uid == row.uid), ()) if row.category == CORRELATION else ()
+    rows = {rule.uid: rule for rule in models.Rule.objects.filter(uid__in=refs, gone=False)}
+    return [rows[ref] for ref in refs if ref in rows]
 
 
 def nearest(row: models.Rule) -> models.EventKind | None:

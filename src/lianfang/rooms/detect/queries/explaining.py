@@ -6,8 +6,6 @@ what the examiner saw. Only the one rule is compiled for it, so a page explains 
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from threading import Lock
@@ -20,10 +18,14 @@ from lianfang.engines.connect import codecs
 from lianfang.engines.connect.mapping import Templates
 from lianfang.engines.rules.compiled import Compiled
 from lianfang.engines.rules.examiner import Examiner
+from lianfang.engines.rules.sources import RuleText
 from lianfang.engines.rules.types import LogSource, WatchSets
 from lianfang.engines.rules.types import Match as Found
 from lianfang.kernel import clock
+from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.detect import models
+from lianfang.rooms.detect.adapters import executor
+from lianfang.rooms.detect.adapters.executor import guessed_codec
 from lianfang.rooms.detect.queries import loading
 from lianfang.rooms.detect.types import IOC, OWN_LOGS, OWN_PACK, Condition, Explanation, Match, Span
 from lianfang.rooms.lake import queries as lake
@@ -133,12 +135,12 @@ def read_again(codec: str, frame: bytes) -> tuple[Sequence[Row], Sequence[LogSou
     found = codecs.decode(codec, [frame])
     if not found.rows:
         return (), (), found.rejects[0].reason if found.rejects else _("The frame holds nothing.")
-    return found.rows, _log_sources(found.rows), ""
+    return found.rows, log_sources(found.rows), ""
 
 
-def read_whole(codec: str, frame: bytes) -> tuple[Sequence[Row], Mapping[str, Sequence[Any]], Sequence[LogSource], str]:
-    """The same with the columns that would be stored."""
-    found = codecs.decode(codec, [frame])
+def read_whole(codec: str, *frames: bytes) -> tuple[Sequence[Row], Mapping[str, Sequence[Any]], Sequence[LogSource], str]:
+    """The same, of several frames, with the columns that would be stored."""
+    found = codecs.decode(codec, frames)
     if not found.rows:
         return (), {}, (), found.rejects[0].reason if found.rejects else _("The frame holds nothing.")
     with _one_at_a_time:
@@ -149,45 +151,42 @@ def read_whole(codec: str, frame: bytes) -> tuple[Sequence[Row], Mapping[str, Se
 def read_many(codec: str, frames: Sequence[bytes]) -> tuple[Sequence[Row], Sequence[LogSource], Sequence[int]]:
     """Many frames at once: rows, their log sources, and the frame each row came in. What cannot be read is left out."""
     found = codecs.decode(codec, frames)
-    return found.rows, _log_sources(found.rows) if found.rows else (), found.origin
+    return found.rows, log_sources(found.rows) if found.rows else (), found.origin
 
 
 def read_events(events: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Sequence[Row], Sequence[LogSource], list[int]]]:
-    """The originals (``raw``) of stored events read again: rows, log sources, and which event each row is of."""
-    by_codec: dict[str, list[int]] = defaultdict(list)
-    for place, event in enumerate(events):
-        if event["raw"]:
-            by_codec[guessed_codec(event["raw"][:64])].append(place)
-    for codec, places in by_codec.items():
-        rows, origins, frames = read_many(codec, [events[place]["raw"].encode() for place in places])
-        if rows:
-            yield rows, origins, [places[frame] for frame in frames]
+    """The originals (``raw``) of stored events read again, each as its source reads: rows, log sources, and which event each row is of."""
+    return executor.read(events, log_sources, ways())
 
 
-def _log_sources(rows: Sequence[Row]) -> Sequence[LogSource]:
+def ways() -> dict[str, executor.Way]:
+    """How the originals of each source are read."""
+    return {name: executor.Way(*manner) for name, manner in lake.manners(viewer=SYSTEM).items()}
+
+
+def log_sources(rows: Sequence[Row]) -> Sequence[LogSource]:
+    """The log sources of native rows, by the templates of this node."""
     with _one_at_a_time:
         return templates().map(rows, received=clock.now()).logsources
 
 
-def guessed_codec(text: str) -> str:
-    """What an original looks like: JSON, or a line of syslog.
-
-    >>> guessed_codec(' {"EventID": 1}'), guessed_codec("<38>Nov 20 08:00:00 web sshd[1]: Accepted")
-    ('json', 'syslog')
-    """
-    return "json" if re.match(r"\s*[{\[]", text) else "syslog"
-
-
-def tried(text: str, *, rule: models.Rule | None = None, examiner: Examiner | None = None) -> dict[str, Any]:
-    """What happens to an example that a person pasted: how it is read, and which rules fire on it, each explained.
-
-    With ``rule`` only that one is tried, else all that are loaded by ``examiner``.
-    """
+def tried(text: str, examiners: Sequence[Examiner]) -> dict[str, Any]:
+    """What happens to an example that a person pasted: how it is read, and which of the rules of ``examiners`` fire on it, each explained."""
     rows, origins, reason = read_again(guessed_codec(text), text.strip().encode())
     if not rows:
         return {"rows": (), "reason": reason, "fired": ()}
-    if rule is not None:
-        told = explain_row(rule.uid, rows[0], origins[0])
-        return {"rows": rows, "reason": "", "fired": (told,) if told.matches or not told.reason else ()}
-    uids = [uid for _row, uids in examiner.rows(rows[:1], origins[:1]) for uid in uids] if examiner else []
-    return {"rows": rows, "reason": "", "fired": tuple(explain_row(uid, rows[0], origins[0]) for uid in uids)}
+    uids = [uid for examiner in examiners for _row, uids in examiner.rows(rows[:1], origins[:1]) for uid in uids]
+    return {"rows": rows, "origins": origins, "reason": "", "fired": tuple(explain_row(uid, rows[0], origins[0]) for uid in uids)}
+
+
+def tried_draft(uid: str, text: str, title: str, read: Mapping[str, Any]) -> Explanation | None:
+    """Why a rule that is not in force would fire on an example that ``tried`` has read; ``None`` if it would not."""
+    compiled = _compiled_text(uid, text)
+    examiner = Examiner(compiled, cache_bytes=1 << 20)
+    fired = bool(compiled.rules) and bool(examiner.rows(read["rows"][:1], read["origins"][:1]))
+    return _explained(examiner, uid, read["rows"][0], read["origins"][0], title) if fired else None
+
+
+@lru_cache(maxsize=256)
+def _compiled_text(uid: str, text: str) -> Compiled:
+    return loading.compile_texts([RuleText(f"{uid}.yml", text)])

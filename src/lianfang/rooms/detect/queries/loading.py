@@ -21,6 +21,7 @@ from lianfang.engines.rules.sources import RuleText
 from lianfang.engines.rules.trees import KEYWORDS, LOGSOURCE, Atom, Tree, atoms_of
 from lianfang.kernel.errors import Invalid
 from lianfang.rooms.detect import models
+from lianfang.rooms.detect.queries import baselines
 from lianfang.rooms.detect.types import CORRELATION, NODE_RULES, OWN_PACK
 
 log = logging.getLogger("lianfang.detect")
@@ -40,7 +41,7 @@ def compile_texts(texts: Iterable[RuleText]) -> Compiled:
     """Rules compiled here and now, with their problems."""
     from lianfang.engines.rules import compiler  # brings pySigma, which whoever loads compiled rules need not have in memory
 
-    return compiler.compile_rules(texts)
+    return compiler.compile_rules([text for text in texts if not baselines.is_one(text)])
 
 
 def compile_pack(digest: str, texts: Iterable[RuleText]) -> Compiled:
@@ -69,9 +70,9 @@ def load_pack(pack: models.Pack) -> Compiled:
         return compile_pack(pack.digest, [RuleText(path, text) for path, text in dict(rows).items()])
 
 
-def whole_file(packs: Sequence[models.Pack]) -> Path:
-    """The compiled rules of all these packs together."""
-    key = hashlib.sha256("\n".join(sorted(pack.digest for pack in packs)).encode()).hexdigest()
+def whole_file(digests: Iterable[str]) -> Path:
+    """The compiled rules of the packs with these digests together."""
+    key = hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
     return folder() / f"all-{key[:32]}.rules"
 
 
@@ -84,9 +85,15 @@ def load_all() -> Compiled:
     """The compiled rules of these packs, whether they are on or not."""
     installed = packs()
     try:
-        return Compiled.load(whole_file(installed))
+        return Compiled.load(whole_file(pack.digest for pack in installed))
     except (FileNotFoundError, Invalid):
         return joined([load_pack(pack) for pack in installed])
+
+
+def load_written() -> Compiled:
+    """The compiled rules that people of this node wrote and that are in force."""
+    pack = models.Pack.objects.filter(name=NODE_RULES).first()
+    return load_pack(pack) if pack is not None else Compiled((), (), ())
 
 
 def correlations() -> list[Correlation]:

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Any
 
 import yaml
 from django.conf import settings
-from django.db.models import Max, Sum
+from django.db.models import Max, Q, Sum
 from django.db.models.functions import TruncDate
 
 from lianfang.commons.frame.language import either
@@ -22,17 +23,18 @@ from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.queries import last_fired, library, rule_rows
 
-STARTER = "lianfang-starter"
+STARTER, CORRELATIONS = "lianfang-starter", "lianfang-correlations"
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step of an attack: in which events it can be seen, by which rules, and which logs have to be there."""
+    """One step of an attack: in which events it can be seen, by which rules and correlations, and which logs have to be there."""
 
     zh: str
     en: str
     models: tuple[str, ...]
     rules: tuple[str, ...]
+    correlations: tuple[str, ...]
     techniques: tuple[str, ...]
     needs_zh: str
     needs_en: str
@@ -86,7 +88,12 @@ class Sight:
 def scenarios() -> dict[str, Scenario]:
     """All of them by key."""
     found = [yaml.safe_load(path.read_text("utf-8")) for path in sorted((settings.CONTENT / "scenarios").glob("*.yaml"))]
-    return {one["key"]: Scenario(one["key"], one["alarm"], one["zh"], one["en"], one["about"]["zh"], one["about"]["en"], tuple(Stage(stage["zh"], stage["en"], tuple(stage["models"]), tuple(stage["rules"]), tuple(stage["techniques"]), stage["needs"]["zh"], stage["needs"]["en"]) for stage in one["stages"])) for one in found}
+    return {one["key"]: Scenario(one["key"], one["alarm"], one["zh"], one["en"], one["about"]["zh"], one["about"]["en"], tuple(_stage(stage) for stage in one["stages"])) for one in found}
+
+
+def _stage(said: Mapping[str, Any]) -> Stage:
+    correlations = tuple(f"chains/{name}.yml" for name in said.get("correlations", ()))
+    return Stage(said["zh"], said["en"], tuple(said["models"]), tuple(said["rules"]), correlations, tuple(said["techniques"]), said["needs"]["zh"], said["needs"]["en"])
 
 
 def scenario(key: str) -> Scenario:
@@ -115,9 +122,9 @@ def _sight(stage: Stage, known: Mapping[str, library.Standing], viewer: Viewer) 
 
 
 def rules_of(stage: Stage, viewer: Viewer) -> list[models.Rule]:
-    """The rules of a stage: those of the starter pack that it names, and all that carry one of its techniques and are about one of its models."""
+    """The rules of a stage: those of the shipped packs that it names, and all that carry one of its techniques and are about one of its models."""
     rows = rule_rows(viewer)
-    named = rows.filter(pack__name=STARTER, path__in=stage.rules)
+    named = rows.filter(Q(pack__name=STARTER, path__in=stage.rules) | Q(pack__name=CORRELATIONS, path__in=stage.correlations))
     about = models.RuleMark.objects.filter(kind="model", value__in=stage.models).values("rule")
     carrying = rows.filter(pk__in=models.RuleMark.objects.filter(kind="technique", value__in=stage.techniques, rule__in=about).values("rule"))
     return sorted({rule.pk: rule for rule in (*named, *carrying)}.values(), key=lambda rule: (-rule.severity, rule.uid))

@@ -8,7 +8,7 @@ of each writer says what is new; files that hold nothing later are not opened. W
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -31,17 +31,12 @@ from lianfang.kernel.errors import Conflict, Invalid
 from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.lake import models
-from lianfang.rooms.lake.queries import scope
+from lianfang.rooms.lake.queries import arriving, scope
 from lianfang.rooms.lake.queries.retention import retention
 from lianfang.rooms.lake.types import EVENT_TABLES
 
 STEP, SECONDS = 100_000, 4.0
 """Events in one transaction, and after how long no further one is begun: the job comes each minute, and what has to be seen at once goes before it."""
-BEGIN = timedelta(days=1)
-"""The first time: events that came in during the last day. Afterwards writers that were silent for longer do not hold the others back."""
-SLOW = timedelta(minutes=5)
-"""A writer that is quite new may bring its first events so much later than others theirs."""
-MILLI = timedelta(milliseconds=1)
 MEMORY, MOST_MINERS = 24 << 20, 8
 HOURS_KEPT = 8 * 24
 TEXT = 2000
@@ -85,10 +80,9 @@ def find_templates() -> int:
 def _read() -> int:
     """One step."""
     reached = dict(models.MinedTo.objects.values_list("writer", "event_id"))
-    floor = _floor(reached.values())
     text = f"CASE WHEN coalesce(message, '') <> '' THEN substr(message, 1, {TEXT}) WHEN NOT starts_with(raw, '{{') AND NOT starts_with(raw, '<E') AND NOT starts_with(raw, '<?') THEN substr(raw, 1, {TEXT}) END"
-    where = f"{scope.rows(SYSTEM)} AND event_id > ?" + "".join(" AND NOT (split_part(event_id, '-', 2) = ? AND event_id <= ?)" for _writer in reached)
-    params, bounds, query = [floor, *(part for pair in reached.items() for part in pair)], Bounds(EVENT_TABLES, later=floor), scope.query(sealed=True)
+    after, params, floor = arriving.beyond(reached)
+    where, bounds, query = f"{scope.rows(SYSTEM)} AND {after}", Bounds(EVENT_TABLES, later=floor), scope.query(sealed=True)
     end = query.rows(f"SELECT max(event_id) AS last FROM (SELECT event_id FROM stored WHERE {where} ORDER BY event_id LIMIT {STEP})", params, bounds=bounds)[0]["last"]  # noqa: S608  (columns and numbers of ours)
     if end is None:
         return 0
@@ -106,19 +100,6 @@ def _read() -> int:
         _miners.clear()
         return 0
     return int(events.num_rows)
-
-
-def _floor(reached: Iterable[str]) -> str:
-    """Nothing that is new has an identifier up to this one."""
-    latest = max((_moment(one) for one in reached), default=None)
-    if latest is None:
-        return f"{int((clock.now() - BEGIN).timestamp() * 1000):011x}"
-    slowest = min(moment for moment in map(_moment, reached) if moment >= latest - BEGIN // MILLI)
-    return f"{slowest - SLOW // MILLI:011x}"
-
-
-def _moment(event_id: str) -> int:
-    return int(event_id.split("-")[0], 16)
 
 
 def _note(reached: Mapping[str, str], to: Mapping[str, str]) -> None:

@@ -13,10 +13,11 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from lianfang.commons.frame.pages import Nav, page, show
 from lianfang.kernel.errors import Missing
@@ -27,6 +28,7 @@ from lianfang.rooms.lake.types import TemplateLine, TemplateTree, Touched
 ORDERS = {"count": _("most lines first"), "fresh": _("newest first"), "last": _("last seen first")}
 SPARK_WIDTH, SPARK_HEIGHT = 96, 20
 PHRASES, SHORTEST = 6, 2
+BAND, MARK = "#7c8aa5", "#d63939"
 
 
 @page("log-templates/", name="log_templates", permission="lake.event.view", nav=Nav("logs", _("Log templates"), order=12, icon="binary-tree"))
@@ -72,7 +74,7 @@ def log_template(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def row(line: TemplateLine, viewer: Viewer) -> dict[str, Any]:
     """A template as a line of the tree."""
-    return {"line": line, "unusual": unusual(line), "percent": round(100 * line.share, 1), "spark": spark(line.spark), "url": reverse("lake:log_template", kwargs={"pk": line.id}), "events": events(line)}
+    return {"line": line, "unusual": unusual(line), "percent": round(100 * line.share, 1), "spark": spark(line.spark, line.strange), "url": reverse("lake:log_template", kwargs={"pk": line.id}), "events": events(line)}
 
 
 def unusual(line: TemplateLine) -> str:
@@ -92,23 +94,36 @@ def events(line: TemplateLine) -> str:
     return f"{reverse('lake:search')}?{urlencode(asked)}"
 
 
-def spark(counts: Sequence[int]) -> SafeString:
-    """The counts of some hours as a small picture; a screen reader hears the sum."""
+def spark(counts: Sequence[int], strange: Sequence[int] = ()) -> SafeString:
+    """The counts of some hours as a small picture, those that were not as usual marked; a screen reader hears the sum, and how many were not."""
     most = max(counts, default=0) or 1
     wide = SPARK_WIDTH / max(1, len(counts))
-    path = "".join(f"M{at * wide + wide / 2:.1f} {SPARK_HEIGHT}V{SPARK_HEIGHT - max(1.5, count / most * (SPARK_HEIGHT - 1)):.1f}" for at, count in enumerate(counts) if count)
+
+    def bar(at: int) -> str:
+        return f"M{at * wide + wide / 2:.1f} {SPARK_HEIGHT}V{SPARK_HEIGHT - max(1.5, counts[at] / most * (SPARK_HEIGHT - 1)):.1f}"
+
+    path = "".join(bar(at) for at, count in enumerate(counts) if count and at not in strange)
+    marks = format_html_join("", '<path class="strange" d="{}" stroke-width="{}"></path><circle class="strange" cx="{}" cy="2" r="2"></circle>', ((bar(at), f"{wide * 0.7:.1f}", f"{at * wide + wide / 2:.1f}") for at in strange))
     label = translate("%(n)d lines in the last 48 hours") % {"n": sum(counts)}
-    return format_html('<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title><path d="{}" stroke-width="{}"></path></svg>', SPARK_WIDTH, SPARK_HEIGHT, label, label, path, f"{wide * 0.7:.1f}")
+    label = f"{label}{translate(', ')}{ngettext('%(n)d hour not as usual', '%(n)d hours not as usual', len(strange)) % {'n': len(strange)}}" if strange else label
+    return format_html('<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title><path d="{}" stroke-width="{}"></path>{}</svg>', SPARK_WIDTH, SPARK_HEIGHT, label, label, path, f"{wide * 0.7:.1f}", marks)
 
 
 def week(line: TemplateLine) -> dict[str, Any] | None:
-    """Lines by hour, the week up to the last of them."""
+    """Lines by hour, the week up to the last of them, over what is usual; hours beyond it are marked."""
     if not line.hours:
         return None
     counts, first = dict(line.hours), line.hours[0][0]
     hours = [first + timedelta(hours=number) for number in range(int((line.hours[-1][0] - first) / timedelta(hours=1)) + 1)]
     names = [timezone.localtime(hour).strftime("%m-%d %H:%M") for hour in hours]
-    return {"xAxis": {"type": "category", "data": names}, "yAxis": {"type": "value", "minInterval": 1, "splitNumber": 2}, "series": [{"type": "bar", "name": translate("lines"), "data": [counts.get(hour, 0) for hour in hours], "barMaxWidth": 24}]}
+    hidden = {"type": "line", "stack": "usual", "symbol": "none", "silent": True, "step": "middle", "lineStyle": {"opacity": 0}, "tooltip": {"show": False}}
+    band: list[dict[str, Any]] = [{**hidden, "data": [one and one[0] for one in line.usual]}, {**hidden, "name": translate("usual range"), "data": [one and one[1] - one[0] for one in line.usual], "areaStyle": {"color": BAND, "opacity": 0.22}}]
+    now = timezone.localtime().replace(minute=0, second=0, microsecond=0)
+    strange = [now - timedelta(hours=len(line.spark) - 1 - at) for at in line.strange]
+    marks = [[timezone.localtime(hour).strftime("%m-%d %H:%M"), counts.get(hour, 0)] for hour in strange if first <= hour <= hours[-1]]
+    bars = {"type": "bar", "name": translate("lines"), "data": [counts.get(hour, 0) for hour in hours], "barMaxWidth": 24}
+    dots = {"type": "scatter", "name": translate("not as usual"), "symbol": "diamond", "symbolSize": 11, "itemStyle": {"color": MARK}, "z": 5, "data": marks}
+    return {"xAxis": {"type": "category", "data": names}, "yAxis": {"type": "value", "minInterval": 1, "splitNumber": 2}, "series": [*(band if any(line.usual) else []), bars, *([dots] if marks else [])]}
 
 
 def _note(tree: TemplateTree, viewer: Viewer) -> None:

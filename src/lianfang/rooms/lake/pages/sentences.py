@@ -5,7 +5,7 @@ from __future__ import annotations
 from lianfang.commons.frame.pages import sayable
 
 sayable(
-    "It no longer fits: it gives no %(column)s", "There is no time zone %(name)s", "There is no folder %(path)s", "The folder %(path)s may not be read", "This node reads logs below %(paths)s only.", "A source has no %(names)s",
+    "It no longer fits: it gives no %(column)s", "There is no time zone %(name)s", "There is no folder %(path)s", "The folder %(path)s may not be read", "This node reads logs below %(paths)s only.", "A source has no %(names)s", "Events have no column “%(name)s” to count by",
     "%(name)s is being erased", "The name %(name)s is taken", "The source %(name)s takes nothing in", "At most %(number)s characters are kept.",
     "It holds %(number)s records; 1 to %(most)s are taken at once.", "There is no topic %(name)s", "confluent-kafka is not installed: %(why)s", "More than %(number)s rows share one value of %(name)s",
     "The table has no column %(name)s", "The database refuses: %(why)s", "The database cannot be reached: %(why)s", "Its values are of the kind %(kind)s.", "“%(value)s” names no %(what)s", "More than %(number)s pages",

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 from django.utils import timezone
 
-from lianfang.engines.series import OPEN, Unusual, unusual
+from lianfang.engines.series import FAR, OPEN, Unusual, strange_hours, unusual, usual_at
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Missing
 from lianfang.kernel.viewer import Viewer
@@ -68,7 +69,7 @@ def log_template(pk: object, *, viewer: Viewer) -> TemplateLine:
     if row is None:
         raise Missing("There is no such log template", why="It became part of a more general one, was not seen for long, or lies outside your scope or above your clearance.", todo="Look for it in the tree.")
     total = models.LogTemplate.objects.filter(source=row.source).aggregate(lines=Sum("count"))["lines"] or 0
-    return _lines([row], {row.source.name: total}, viewer)[0]
+    return replace(_lines([row], {row.source.name: total}, viewer)[0], usual=_between(row))
 
 
 def templates_alike(line: TemplateLine, *, viewer: Viewer) -> list[TemplateLine]:
@@ -112,7 +113,7 @@ def _lines(rows: Iterable[models.LogTemplate] | QuerySet[models.LogTemplate], to
         TemplateLine(
             str(row.pk), row.source.name, row.text, tuple(_parts(row.text)), row.level, row.count, row.count / max(1, totals.get(row.source.name, 0)), row.first, row.last, row.sample, row.pk in fresh,
             tuple((datetime.fromtimestamp(int(hour) * 3600, UTC), number) for hour, number in sorted(row.hours.items(), key=lambda one: int(one[0]))),
-            tuple(row.hours.get(str(hour), 0) for hour in range(now - SPARK + 1, now + 1)), _unusual(row),
+            tuple(row.hours.get(str(hour), 0) for hour in range(now - SPARK + 1, now + 1)), _unusual(row), tuple(hour - now + SPARK - 1 for hour in _strange(row)),
         )
         for row in rows
     ]  # fmt: skip
@@ -120,10 +121,28 @@ def _lines(rows: Iterable[models.LogTemplate] | QuerySet[models.LogTemplate], to
 
 def _unusual(row: models.LogTemplate) -> Unusual | None:
     """Much more already in this hour or in the last whole one, or much less in the last whole one."""
-    hours, now = {int(hour): number for hour, number in row.hours.items()}, int(clock.now().timestamp() // 3600)
-    first = max(int(row.first.timestamp() // 3600), now - 8 * 24)
+    hours, now, first = _known(row)
     already = unusual(hours, now, first=first)
     return already if already and already.more else unusual(hours, now - 1, first=first)
+
+
+def _strange(row: models.LogTemplate) -> tuple[int, ...]:
+    """The hours of the small picture that were not as usual."""
+    hours, now, first = _known(row)
+    return strange_hours(hours, now, first=first, within=SPARK)
+
+
+def _known(row: models.LogTemplate) -> tuple[dict[int, int], int, int]:
+    """Its counts by hours since 1970, the hour it is, and the hour from which on anything is known."""
+    now = int(clock.now().timestamp() // 3600)
+    return {int(hour): number for hour, number in row.hours.items()}, now, max(int(row.first.timestamp() // 3600), now - 8 * 24)
+
+
+def _between(row: models.LogTemplate) -> tuple[tuple[float, float] | None, ...]:
+    """For each hour from the first to the last in which it was said: between what it is usual."""
+    hours, _now, first = _known(row)
+    known = (usual_at(hours, hour, first=first) for hour in range(min(hours), max(hours) + 1)) if hours else ()
+    return tuple(None if one is None else (max(0.0, one[0] - FAR * one[1]), one[0] + FAR * one[1]) for one in known)
 
 
 def _parts(text: str) -> Iterable[str | None]:

@@ -28,3 +28,9 @@ def reread(source: str, raws: Sequence[str], *, viewer: Viewer) -> list[Mapping[
         found[place] = {**found[place], **fields} if place in read else fields
         read.add(place)
     return found
+
+
+def manners(*, viewer: Viewer) -> dict[str, tuple[str, str, str]]:
+    """How the originals of each source in scope are read: codec, header, beginning of a record; by name."""
+    rows = models.Source.objects.seen_by(viewer).order_by("name").values_list("name", "codec", "header", "start")
+    return {name: (codec, header, start) for name, codec, header, start in rows}

@@ -3,13 +3,17 @@
 In: the address of a Spark Connect server (``sc://host:port``) and the folder of the tables as that server sees it. Out:
 an Arrow table. Nothing is copied: the server reads the very Delta tables that the node writes, and the log of each table
 says which files belong to it. For operators: Spark's SQL can call more than our guard allows, so no page leads here.
+
+Work of ours can be spread over Spark's executors: what goes there are splits (a stretch of time and the files that may hold
+events of it) and one file, never rows; each executor opens the files itself (``reading``).
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +21,7 @@ import pyarrow as pa
 
 from lianfang.engines.columns.shape import EVENTS
 from lianfang.kernel.errors import Invalid, Missing
+from lianfang.rooms.lake.adapters.spark.reading import Split, pages
 
 PORT = 15002
 """Where Spark Connect listens when nothing else is said."""
@@ -51,6 +56,22 @@ class Remote:
             except _failures() as error:
                 raise Invalid("The server could not answer", why=str(error).split("\n", 1)[0][:500], todo="Spark's SQL differs a little from the embedded engine's; names with odd signs stand in `backticks`.") from error
 
+    @contextmanager
+    def spread(self, kit: Path, work: Callable[[str, Iterable[list[dict[str, Any]]]], bytes]) -> Iterator[Callable[[Sequence[Split]], list[bytes]]]:
+        """A way to have splits worked on by executors: ``work(kit, pages)`` is called there with the file ``kit`` and the pages of a split; its answers come
+        back in the order of the splits. ``work`` is found there by its name: the executors have this package installed."""
+        with self._session() as session:
+            session.addArtifacts(str(kit), file=True)
+
+            def done(splits: Sequence[Split]) -> list[bytes]:
+                found = session.range(0, len(splits), 1, len(splits)).mapInArrow(_task(kit.name, list(splits), work), "number long, answer binary").toArrow()
+                return [answer for _number, answer in sorted(zip(found["number"].to_pylist(), found["answer"].to_pylist(), strict=True))]
+
+            try:
+                yield done
+            except _failures() as error:
+                raise Invalid("The server could not do its part", why=str(error).split("\n", 1)[0][:500], todo="Its executors need this package installed, and must see the folder of the tables.") from error
+
     def _present(self, frame: Any) -> list[Any]:
         """All columns of the schema in its order; a table that is older than a column gives nulls."""
         from pyspark.sql.connect import functions as f
@@ -81,6 +102,20 @@ class Remote:
             socket.create_connection((place.hostname or "", place.port or PORT), timeout=PATIENCE).close()
         except OSError as error:
             raise Invalid(f"{self.address} does not answer", why=str(error), todo="Start the server, or check the address.") from error
+
+
+def _task(kit: str, splits: list[Split], work: Callable[[str, Iterable[list[dict[str, Any]]]], bytes]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """What runs in an executor: each of the numbers that it is given is one of the splits."""
+
+    def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from pyspark import SparkFiles
+
+        place = str(Path(SparkFiles.getRootDirectory()) / kit)
+        for batch in batches:
+            for number in batch.column(0).to_pylist():
+                yield pa.RecordBatch.from_pydict({"number": pa.array([number], pa.int64()), "answer": pa.array([work(place, pages(splits[number]))], pa.binary())})
+
+    return task
 
 
 def _failures() -> tuple[type[Exception], ...]:

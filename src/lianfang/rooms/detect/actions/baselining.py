@@ -1,0 +1,244 @@
+"""Baselining: what arrived since the last look is counted for each baseline, and what departs from the usual becomes a finding.
+
+Out of the hot path: a job reads the lake. Everything is read and computed first; then how far it came, what is known and what was found are
+written, each finding in a short transaction of its own and once by its key, the state last. Killed anywhere in between, the next look counts the same piece
+again from the old state and finds the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from time import monotonic
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from lianfang.commons.jobs import actions as jobs
+from lianfang.commons.ledger import actions as ledger
+from lianfang.engines.series import Baseline, Departure, Spec, judge
+from lianfang.kernel import clock
+from lianfang.kernel.errors import Fault, Invalid
+from lianfang.kernel.viewer import SYSTEM, Viewer
+from lianfang.rooms.detect import models
+from lianfang.rooms.detect.actions import folding, storing, switching
+from lianfang.rooms.detect.actions.guarding import must_for_node
+from lianfang.rooms.detect.actions.sparing import Spared
+from lianfang.rooms.detect.queries import baselines, explaining
+from lianfang.rooms.detect.queries.baselines import NUMBERS, Declared
+from lianfang.rooms.detect.types import BASELINE, KEPT_EVENTS, SAMPLE, FindingsStored, window_of
+from lianfang.rooms.lake import queries as lake
+
+PIECE, SECONDS = 100_000, 20.0
+"""Events of one piece, and after how long no further one is begun: the job comes each minute."""
+WEEK = timedelta(days=7)
+Reached = dict[str, str]
+
+
+def judge_baselines() -> int:
+    """Count what came, judge what has settled; returns how many findings were stored. Another worker that does so already is left alone."""
+    with jobs.leased("detect.judge_baselines", seconds=900) as mine:
+        if not mine:
+            return 0
+        found, began = 0, monotonic()
+        _enrol()
+        for reached, rows in _by_reach():
+            to: Reached = dict(reached)
+            while reached:
+                ahead, number = lake.next_piece(to, most=PIECE, viewer=SYSTEM)
+                for row in rows:
+                    found += _look(row, to, ahead or to)
+                to = ahead or to
+                if number < PIECE or monotonic() - began > SECONDS:
+                    break
+            for row in rows if not reached else ():
+                found += _begin(row) if monotonic() - began < SECONDS else 0
+        return found
+
+
+def _enrol() -> None:
+    """Rules that are baselines get a state."""
+    for rule in models.Rule.objects.filter(category=BASELINE, gone=False, baseline=None):
+        models.Baseline.objects.create(rule=rule, kind=baselines.read(baselines.RuleText(rule.path, rule.text)).spec.kind)
+
+
+def _by_reach() -> list[tuple[Reached, list[models.Baseline]]]:
+    """Baselines that are on, those that have read equally far together; those that have to begin by themselves."""
+    groups: dict[str, tuple[Reached, list[models.Baseline]]] = {}
+    for row in models.Baseline.objects.filter(rule__gone=False, rule__enabled=True, rule__problem="").select_related("rule", "rule__pack").defer("state", "rule__pack__problems"):
+        declared = baselines.declared(row)
+        fits = row.basis == declared.basis(declared.changed(row.given)) and row.ran is not None and row.ran > clock.now() - WEEK
+        reached = dict(row.reached) if fits else {}
+        groups.setdefault(repr(sorted(reached.items())), (reached, []))[1].append(row)
+    return list(groups.values())
+
+
+def _begin(row: models.Baseline) -> int:
+    """Learn from what the lake holds already, a day at a time; then go on with what arrives."""
+    declared = baselines.declared(row)
+    spec, now = declared.changed(row.given), clock.now()
+    base, to = Baseline(spec), lake.last_events(viewer=SYSTEM)
+    start, milliseconds = baselines.horizon(spec, now), int(now.timestamp() * 1000)
+    while start < now:
+        counted = lake.stored_before(declared.tally, to, since=start, until=start + timedelta(days=1), viewer=SYSTEM)
+        base.take(counted, now=milliseconds, judge=False)
+        start += timedelta(days=1)
+    return _keep(row, declared, base, to)
+
+
+def _look(row: models.Baseline, reached: Reached, to: Reached) -> int:
+    """One piece, unless there is nothing in it and nothing waits to be judged."""
+    declared = baselines.declared(row)
+    spec, now = declared.changed(row.given), int(clock.now().timestamp() * 1000)
+    counted = lake.arrived(declared.tally, reached, to, viewer=SYSTEM) if to != reached else None
+    if not (counted is not None and counted.num_rows) and not row.told.get("due") and not spec.below:
+        row.reached, row.ran = sorted(to.items()), clock.now()
+        models.Baseline.objects.filter(pk=row.pk, step=row.step).update(reached=row.reached, ran=row.ran)
+        return 0
+    base = Baseline(spec)
+    try:
+        base.restore(bytes(models.Baseline.objects.values_list("state", flat=True).get(pk=row.pk)))
+    except Invalid:
+        models.Baseline.objects.filter(pk=row.pk).update(basis="")
+        return 0
+    if counted is not None:
+        base.take(counted, now=now)
+        base.forget(now=now)
+    return _keep(row, declared, base, to)
+
+
+def _keep(row: models.Baseline, declared: Declared, base: Baseline, to: Reached) -> int:
+    """Findings first, each once; then what is known now."""
+    departures = judge(base, now=int(clock.now().timestamp() * 1000))
+    stored, trouble = 0, ""
+    try:
+        stored = sum(_store(row.rule, declared, one) for one in departures)
+    except Fault as fault:
+        trouble = str(fault)[:400]
+        if departures:
+            models.Baseline.objects.filter(pk=row.pk).update(trouble=trouble)
+            return stored
+    told = {**row.told, "entities": base.entities, "cells": base.cells.num_rows, "bytes": base.size, "due": base.due}
+    for name, number in base.told.items():
+        told[name] = (row.told.get(name, 0) if row.basis else 0) + number
+    values: dict[str, Any] = {"reached": sorted(to.items()), "told": told, "trouble": trouble, "since": baselines.moment(base.since) if base.since is not None else None, "ran": clock.now(), "basis": declared.basis(base.spec), "state": base.snapshot(), "step": row.step + 1}
+    if models.Baseline.objects.filter(pk=row.pk, step=row.step).update(**values):
+        for name, value in values.items():
+            if name != "state":
+                setattr(row, name, value)
+    return stored
+
+
+# ---- what was found ------------------------------------------------------------------------------------------------
+
+
+def _store(rule: models.Rule, declared: Declared, one: Departure) -> int:
+    """A departure as a finding with its events, unless it was told or an exception takes all of them."""
+    key = hashlib.sha256("\x1f".join((BASELINE, rule.uid, one.place, one.group, one.entity, one.value, str(one.at))).encode()).hexdigest()
+    if models.Finding.objects.filter(key=key).exists():
+        return 0
+    events = _events(declared, one)
+    if not events:
+        return 0
+    territory = one.place.rstrip("~")
+    fold = folding.whole(rule.uid, [{**event, "time": int(event["time"].timestamp() * 1000), "event": event["event_id"]} for event in events], territory=territory)
+    fold.count, fold.first = max(1, one.n), baselines.moment(one.first)
+    fold.last = max(fold.first, *(event["time"] for event in events)) if one.n else fold.first
+    fold.window, fold.events = window_of(fold.first), [event["event_id"] for event in events][:KEPT_EVENTS]
+    fold.exemption = _taken_by(rule, events)
+    said = {name: getattr(rule, name) for name in storing.COPIED} | {"licence": rule.pack.licence}
+    source, owners = str(events[-1]["source"]), lake.owners(viewer=SYSTEM)
+    batch = f"{BASELINE}-{key[:32]}:{source}"[:120]
+    about = {"batch": batch, "source": source, "source_name": ", ".join(dict.fromkeys(str(event["source"]) for event in events))[:120], "organisation": owners.get(source, ""), "sample": source.startswith(SAMPLE), "backfilled": False, "kind": BASELINE, "chain": _chain(declared, declared.changed(rule.baseline.given), one)}
+    row = storing.finding(fold, said, about)
+    row.key = key
+    with transaction.atomic():
+        row.save(force_insert=True)
+        storing.count({rule.uid: [(fold.last, fold.count)]})
+        ledger.record("detect.found", row.ref, actor=SYSTEM, label=str(row.title), detail={"findings": 1, "excepted": int(bool(fold.exemption))}, territory=row.territory, industry=row.industry)
+        if fold.exemption is None:
+            jobs.publish(FindingsStored(batch=batch, count=1))
+    return 1
+
+
+def _events(declared: Declared, one: Departure) -> list[dict[str, Any]]:
+    """The events behind it; of what fell silent the last ones before."""
+    texts = {"group": [one.group], "entity": [one.entity], **({"value": [one.value]} if one.value else {})}
+    place = {"territory": one.place.rstrip("~"), "sample": one.place.endswith("~"), "most": KEPT_EVENTS, "viewer": SYSTEM}
+    since, until = baselines.moment(one.at), baselines.moment(one.until_at)
+    if one.far >= 0:
+        return lake.behind(declared.tally, texts, since=since, until=until, **place)
+    return lake.behind(declared.tally, texts, since=since - WEEK, until=until, newest=True, **place)[::-1]
+
+
+def _taken_by(rule: models.Rule, events: Sequence[Mapping[str, Any]]) -> Any:
+    """The exception that takes every one of the events, if one does."""
+    spared = Spared()
+    if rule.uid not in spared.by_rule:
+        return None
+    read: dict[int, Any] = {}
+    origins: dict[int, Any] = {}
+    for rows, _origins, places in explaining.read_events(events):
+        for at, place in enumerate(places):
+            read.setdefault(place, rows[at])
+            origins.setdefault(place, ("", BASELINE, ""))
+    if len(read) < len(events):
+        return None
+    speaking, taken = spared.split(dict.fromkeys(read, (rule.uid,)), source=str(events[-1]["source"]), territories=[event["territory"] for event in events], rows=read, origins=origins)
+    return None if speaking else next(iter(taken), None)
+
+
+def _chain(declared: Declared, spec: Spec, one: Departure) -> dict[str, Any]:
+    """Its numbers, as a page tells them; names as pairs, since a database may put those of an object in another order."""
+    said = {name: value for name, value in asdict(one).items() if name not in ("place", "kind")}
+    return {**said, "kind": str(one.kind), "columns": {"entity": list(declared.tally.entity), "value": list(declared.tally.value), "group": list(declared.tally.group)}, "numbers": sorted((name, getattr(spec, name)) for name in NUMBERS[one.kind])}
+
+
+# ---- what people change --------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def change_baseline(row: models.Baseline, values: Mapping[str, Any], *, actor: Viewer) -> models.Baseline:
+    """Other numbers for this node; what equals the rule's own is the rule's own again. Raises ``Invalid`` where they contradict each other."""
+    must_for_node(actor, "detect.baseline.change")
+    row = models.Baseline.objects.select_for_update().select_related("rule").get(pk=row.pk)
+    declared = baselines.declared(row)
+    own = asdict(declared.spec)
+    wanted = {**row.given, **values.get("given", values)}
+    given = {name: _number(name, wanted[name], own[name]) for name in NUMBERS[declared.spec.kind] if wanted.get(name) is not None}
+    given = {name: value for name, value in given.items() if value != own[name]}
+    declared.changed(given)
+    before, row.given = row.given, given
+    models.Baseline.objects.filter(pk=row.pk).update(given=given)
+    detail = {name: f"{before.get(name, own[name])} → {given.get(name, own[name])}" for name in sorted({*before, *given}) if before.get(name) != given.get(name)}
+    ledger.record("detect.baseline_changed", row.ref, actor=actor, label=str(row.rule.title), detail=detail)
+    return row
+
+
+def _number(name: str, value: Any, like: float) -> float:
+    try:
+        return type(like)(value)
+    except (TypeError, ValueError) as error:
+        raise Invalid(_("This is no number"), why=f"{name}: {value}"[:100], todo=_("Write a number.")) from error
+
+
+@transaction.atomic
+def relearn_baseline(row: models.Baseline, *, actor: Viewer) -> models.Baseline:
+    """Let it begin anew from what the lake holds: what it took for usual was not."""
+    must_for_node(actor, "detect.baseline.change")
+    models.Baseline.objects.filter(pk=row.pk).update(basis="", told={}, trouble="")
+    ledger.record("detect.baseline_relearned", row.ref, actor=actor, label=str(row.rule.title))
+    return row
+
+
+def enable_baseline(row: models.Baseline, *, actor: Viewer) -> None:
+    """Switch its rule on; what it knows is kept meanwhile."""
+    switching.enable(row.rule, actor=actor)
+
+
+def disable_baseline(row: models.Baseline, *, actor: Viewer) -> None:
+    """Switch its rule off."""
+    switching.disable(row.rule, actor=actor)

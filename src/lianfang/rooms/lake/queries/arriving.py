@@ -1,0 +1,168 @@
+"""What arrived: events in the order of their identifiers, a piece at a time, counted by who and what; and what was there before, a day at a time.
+
+In: how far somebody has read (the last event of each writer), and what to count. Out: the next piece, and counts as columns. Identifiers grow with each writer, so late events
+come with late identifiers, and each is in exactly one piece. What lies sealed is left out: it would lie open where counts are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from lianfang.engines.columns.query import Bounds
+from lianfang.engines.envelope import STEADILY
+from lianfang.engines.schema.events import BY_NAME, Kind, table_of
+from lianfang.kernel import clock
+from lianfang.kernel.errors import Invalid
+from lianfang.kernel.viewer import Viewer
+from lianfang.rooms.lake.queries import scope
+from lianfang.rooms.lake.types import EVENT_TABLES
+
+BEGIN = timedelta(days=1)
+"""The first time: events that came in during the last day. Afterwards writers that were silent for longer do not hold the others back."""
+SLOW = timedelta(minutes=5)
+"""A writer that is quite new may bring its first events so much later than others theirs."""
+MILLI = timedelta(milliseconds=1)
+SAMPLE = "sample-"
+SHOWN = ("event_id", "time", "source", "territory", "industry", "level", "host", "user", "actor_user", "src_host", "dst_host", "process", "file", "url", "ips", "hashes", "domains", "raw")
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What is counted: events in which all of ``where`` holds (column → its values), by the columns of ``group``, ``entity`` and ``value``, in stretches of ``span`` milliseconds."""
+
+    entity: tuple[str, ...]
+    value: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
+    where: tuple[tuple[str, tuple[str | int, ...]], ...] = ()
+    span: int = 86_400_000
+
+    def __post_init__(self) -> None:
+        """Raises ``Invalid`` for columns that events do not have."""
+        for name in (*self.entity, *self.value, *self.group, *(name for name, _values in self.where)):
+            if name not in BY_NAME or BY_NAME[name].kind in (Kind.TIME, Kind.LIST):
+                raise Invalid(f"Events have no column “{name}” to count by", why="It is unknown, a time, or a list.", todo="Choose one of the columns of the catalogue.")
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The event tables in which such events are."""
+        classes = next((values for name, values in self.where if name == "class_uid"), ())
+        return tuple(dict.fromkeys(table_of(int(one)) for one in classes)) or EVENT_TABLES
+
+
+def moment_of(event_id: str) -> int:
+    """When its segment was begun, in milliseconds."""
+    return int(event_id.split("-")[0], 16)
+
+
+def floor_of(reached: Iterable[str]) -> str:
+    """Nothing that is new has an identifier up to this one."""
+    latest = max((moment_of(one) for one in reached), default=None)
+    if latest is None:
+        return f"{int((clock.now() - BEGIN).timestamp() * 1000):011x}"
+    slowest = min(moment for moment in map(moment_of, reached) if moment >= latest - BEGIN // MILLI)
+    return f"{slowest - SLOW // MILLI:011x}"
+
+
+def beyond(reached: Mapping[str, str]) -> tuple[str, list[str], str]:
+    """The condition under which an event comes after what was reached, its parameters, and the identifier that prunes files."""
+    floor = floor_of(list(reached.values()))
+    where = "event_id > ?" + "".join(" AND NOT (split_part(event_id, '-', 2) = ? AND event_id <= ?)" for _writer in reached)
+    return where, [floor, *(part for pair in reached.items() for part in pair)], floor
+
+
+def last_events(*, viewer: Viewer) -> dict[str, str]:
+    """The last event of each writer that came in lately; a new reader begins after them."""
+    viewer.must("lake.event.view")
+    floor = floor_of(())
+    rows = scope.query(sealed=True).rows("SELECT split_part(event_id, '-', 2) AS writer, max(event_id) AS last FROM stored WHERE event_id > ? GROUP BY 1", [floor], bounds=Bounds(EVENT_TABLES, later=floor))
+    return {row["writer"]: row["last"] for row in rows} or {"": floor_of(()) + "-"}
+
+
+def next_piece(reached: Mapping[str, str], *, most: int, viewer: Viewer) -> tuple[dict[str, str], int]:
+    """How far the next ``most`` events lead, and how many they are; nothing when none came."""
+    viewer.must("lake.event.view")
+    where, params, floor = beyond(reached)
+    sql = f"SELECT split_part(event_id, '-', 2) AS writer, max(event_id) AS last, count(*) AS n FROM (SELECT event_id FROM stored WHERE {where} ORDER BY event_id LIMIT {int(most)}) GROUP BY 1"  # noqa: S608  (numbers of ours)
+    rows = scope.query(sealed=True).rows(sql, params, bounds=Bounds(EVENT_TABLES, later=floor))
+    return {**reached, **{row["writer"]: row["last"] for row in rows}} if rows else {}, sum(row["n"] for row in rows)
+
+
+def arrived(tally: Tally, reached: Mapping[str, str], to: Mapping[str, str], *, viewer: Viewer) -> pa.Table:
+    """Events of one piece as counts: ``place``, ``group``, ``entity``, ``value`` (text), ``first`` (milliseconds), ``n``."""
+    viewer.must("lake.event.view")
+    where, params, floor = beyond(reached)
+    upto, more = _up_to(to)
+    return _counted(tally, f"{where} AND {upto}", [*params, *more], Bounds(tally.tables, later=floor), viewer)
+
+
+def stored_before(tally: Tally, to: Mapping[str, str], *, since: datetime, until: datetime, viewer: Viewer) -> pa.Table:
+    """The same of all events during ``[since, until)`` that came up to there."""
+    viewer.must("lake.event.view")
+    upto, params = _up_to(to)
+    known = ", ".join("?" for _ in to)
+    return _counted(tally, f"({upto} OR (split_part(event_id, '-', 2) NOT IN ({known}) AND event_id <= ?))", [*params, *to, floor_of(list(to.values()))], Bounds(tally.tables, since, until), viewer)
+
+
+def behind(tally: Tally, texts: Mapping[str, Sequence[str]], *, territory: str, sample: bool, since: datetime, until: datetime, most: int, viewer: Viewer, newest: bool = False) -> list[dict[str, Any]]:
+    """The events that were counted for one entity (and value): ``texts`` by ``group``, ``entity`` and ``value``; the earliest first."""
+    viewer.must("lake.event.view")
+    pairs = [(f"{_said(columns)} = ?", text) for name, columns in (("group", tally.group), ("entity", tally.entity), ("value", tally.value)) if columns for text in texts.get(name, ())]
+    where = " AND ".join([_where(tally), "coalesce(territory, '') = ?", f"{'' if sample else 'NOT '}starts_with(source, '{SAMPLE}')", *(condition for condition, _text in pairs)])
+    names = ", ".join(f'"{name}"' for name in SHOWN)
+    sql = f"SELECT {names} FROM stored WHERE {scope.rows(viewer)} AND {where} ORDER BY time {'DESC' if newest else ''}, event_id LIMIT {int(most)}"  # noqa: S608  (columns of ours)
+    return scope.query().rows(sql, [*_values(tally), territory, *(text for _condition, text in pairs)], bounds=Bounds(tally.tables, since, until))
+
+
+def tallied(tally: Tally, columns: Mapping[str, Sequence[Any]]) -> pa.Table:
+    """The same of events that are not stored, given as the columns that would be; one row each."""
+    rows = []
+    for at, moment in enumerate(columns["time"]):
+        said = {name: _text(columns, name, at) for name in (*tally.group, *tally.entity, *tally.value)}
+        if all(_value_at(columns, name, at) in values for name, values in tally.where) and all(text not in ("", "-") for text in said.values()):
+            parts = (" · ".join(said[name].lower() for name in names) for names in (tally.group, tally.entity, tally.value))
+            rows.append((str(_value_at(columns, "territory", at) or ""), *parts, int(moment.timestamp() * 1000), 1))
+    names = ("place", "group", "entity", "value", "first", "n")
+    return pa.table({name: pa.array([row[number] for row in rows], pa.int64() if number > 3 else pa.string()) for number, name in enumerate(names)})
+
+
+def _value_at(columns: Mapping[str, Sequence[Any]], name: str, at: int) -> Any:
+    column = columns.get(name)
+    return column[at] if column is not None else None
+
+
+def _text(columns: Mapping[str, Sequence[Any]], name: str, at: int) -> str:
+    value = _value_at(columns, name, at)
+    return "" if value is None else str(value)
+
+
+def _up_to(to: Mapping[str, str]) -> tuple[str, list[str]]:
+    return "(" + " OR ".join("(split_part(event_id, '-', 2) = ? AND event_id <= ?)" for _writer in to) + ")", [part for pair in to.items() for part in pair]
+
+
+def _counted(tally: Tally, when: str, params: Sequence[Any], bounds: Bounds, viewer: Viewer) -> pa.Table:
+    group, entity, value = (_said(columns) for columns in (tally.group, tally.entity, tally.value))
+    place = f"coalesce(territory, '') || CASE WHEN starts_with(source, '{SAMPLE}') THEN '~' ELSE '' END"
+    open_ = " AND ".join(f"NOT regexp_matches({said}, '{STEADILY}')" for said in (entity, value, group) if said != "''") or "TRUE"
+    inner = f"SELECT {place} AS place, {group} AS \"group\", {entity} AS entity, {value} AS value, epoch_ms(time) AS first FROM stored WHERE {scope.rows(viewer)} AND {when} AND {_where(tally)} AND {open_}"  # noqa: S608
+    sql = f"SELECT place, \"group\", entity, value, min(first)::BIGINT AS first, count(*)::BIGINT AS n FROM ({inner}) GROUP BY place, \"group\", entity, value, first // {int(tally.span)}"  # noqa: S608
+    return scope.query(sealed=True).arrow(sql, [*params, *_values(tally)], bounds=bounds)
+
+
+def _said(columns: Sequence[str]) -> str:
+    """Columns as one text, in small letters."""
+    return " || ' · ' || ".join(f'lower(CAST("{name}" AS VARCHAR))' for name in columns) or "''"
+
+
+def _where(tally: Tally) -> str:
+    conditions = [f'"{name}" IN ({", ".join("?" for _ in values)})' for name, values in tally.where]
+    filled = [f"coalesce(CAST(\"{name}\" AS VARCHAR), '') NOT IN ('', '-')" for name in (*tally.group, *tally.entity, *tally.value)]
+    return " AND ".join([*conditions, *filled]) or "TRUE"
+
+
+def _values(tally: Tally) -> list[Any]:
+    return [one for _name, values in tally.where for one in values]
