@@ -8,6 +8,7 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -16,6 +17,7 @@ from lianfang.commons.ledger import queries as ledger
 from lianfang.commons.people import actions as people
 from lianfang.commons.people.queries import viewer_of
 from lianfang.kernel import clock
+from lianfang.kernel.ids import new_id
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.detect import actions as detect
 from lianfang.rooms.detect import models as detect_models
@@ -245,17 +247,83 @@ def test_a_correlator_that_dies_goes_on_where_it_was(script, monkeypatch, lost):
 
 def test_killed_in_the_middle_of_storing_nothing_is_lost_or_doubled(script, monkeypatch):
     script(*[failed(60 - n) for n in range(6)])
-    real = correlating._keep
-    monkeypatch.setattr(correlating, "_keep", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
     script(accepted(5), drained=False)
-    with pytest.raises(KeyboardInterrupt):
-        detect.correlate()
+    with monkeypatch.context() as world:
+        world.setattr(correlating.storing, "count", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            detect.correlate()
     assert not detect_models.Finding.objects.exists()
-    monkeypatch.setattr(correlating, "_keep", real)
     assert detect.correlate() == 1
     assert detect.correlate() == 0
     jobs.work(once=True)
     assert len(alerts()) == 1
+
+
+def interrupted(*given, **named):
+    raise KeyboardInterrupt
+
+
+def test_killed_between_two_transactions_of_one_step_the_rest_is_said_by_the_next_one(script, monkeypatch):
+    """Three addresses are guessed in one step, each finding is a transaction of its own, and the process dies before the second."""
+    monkeypatch.setattr(correlating, "WRITTEN", 1)
+    stories = [line for ip in ("10.0.0.5", "10.0.0.6", "10.0.0.7") for line in (*[failed(60 - n, ip=ip) for n in range(6)], accepted(5, ip=ip))]
+    script(*stories, drained=False)
+    real, written = correlating._store, []
+
+    def once(made, batch):
+        if written:
+            raise KeyboardInterrupt
+        written.append(len(made))
+        real(made, batch)
+
+    with monkeypatch.context() as world:
+        world.setattr(correlating, "_store", once)
+        with pytest.raises(KeyboardInterrupt):
+            detect.correlate()
+    assert (written, detect_models.Finding.objects.count()) == ([1], 1)
+    script(failed(4, ip="10.0.0.6"), drained=False)
+    assert detect.correlate() == 2
+    assert detect.correlate() == 0
+    assert sorted(detect_models.Finding.objects.values_list("count", flat=True)) == [7, 7, 7], "what came after the crash is told when its window is over, not instead"
+
+
+def test_who_comes_second_takes_nothing_and_the_first_one_looks_again(script, monkeypatch):
+    """Another process takes the turn while this one works: what this one worked out is thrown away, and found by the other."""
+    script(*[failed(60 - n) for n in range(6)], accepted(5), drained=False)
+    real = correlating._turn
+
+    def outrun(seat, change):
+        detect_models.Correlating.objects.update(token=new_id())
+        monkeypatch.setattr(correlating, "_turn", real)
+        real(seat, change)
+
+    monkeypatch.setattr(correlating, "_turn", outrun)
+    assert detect.correlate() == 1, "the second try begins from the state"
+    assert detect_models.Finding.objects.count() == 1
+    with jobs.leased(correlating.LEASE):
+        script(*[failed(60 - n, ip="10.0.0.9") for n in range(6)], accepted(5, ip="10.0.0.9"))
+        assert detect_models.Finding.objects.count() == 1, "somebody else is at it"
+    assert detect.take_marks() == 1
+
+
+def test_nothing_is_worked_out_while_the_database_waits(script, monkeypatch):
+    """The ingest process writes into the same file: the correlator holds no transaction while it reads marks, judges and keeps its state."""
+    open_ = []
+    for owner, name in ((correlating.Correlator, "advance"), (correlating.Correlator, "snapshot"), (correlating, "_findings"), (correlating, "_held")):
+        real = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *given, real=real, name=name: (open_.append((name, connection.in_atomic_block)), real(*given))[1])
+    script(*[failed(60 - n) for n in range(6)], accepted(5))
+    assert len(alerts()) == 1
+    assert {name for name, _ in open_} == {"advance", "snapshot", "_findings", "_held"}
+    assert not any(within for _, within in open_)
+
+
+def test_a_state_of_another_version_is_begun_anew(script, caplog):
+    script(*[failed(60 - n) for n in range(3)])
+    detect_models.Correlating.objects.update(state=b"LFCORR1 of before", token=new_id())
+    script(*[failed(30 - n) for n in range(6)], accepted(5))
+    assert "begins anew" in caplog.text
+    assert [alert.count for alert in alerts()] == [7]
 
 
 def test_a_batch_that_is_brought_twice_counts_once(script):
@@ -283,3 +351,9 @@ def test_the_ledger_says_what_was_found(script):
     script(*[failed(60 - n) for n in range(6)], accepted(5))
     record = ledger.seen(SYSTEM).filter(verb="detect.found").latest("seq")
     assert json.loads(record.detail)["correlations"] == [GUESSED]
+
+
+def test_a_state_of_another_version_holds_nothing_up(home):
+    """After an update the correlator begins anew rather than never again."""
+    detect_models.Correlating.objects.create(name=correlating.SEAT, state=b"what an earlier version wrote")
+    assert correlating.correlate() == 0

@@ -95,6 +95,21 @@ def meanwhile(monkeypatch, do):
     monkeypatch.setattr(grouping, "groups", slowly)
 
 
+def test_many_incidents_are_written_some_at_a_time(raised, monkeypatch):
+    monkeypatch.setattr(grouping, "PIECE", 5)
+    alerts = raised(*((n, f"r{n}", f"pc-{n}") for n in range(12)), *ATTACK)
+    sizes = []
+    write = grouping._write
+    monkeypatch.setattr(grouping, "_write", lambda changes, members: sizes.append(sum(one.size for one in changes)) or write(changes, members))
+    assert actions.group_alerts() == 13
+    assert len(sizes) > 4
+    assert max(sizes) <= 5
+    assert sum(len(part) for part in parts()) == len(alerts)
+    grouping.stir(models.Alert.objects.all())
+    assert actions.group_alerts() == 0, "nothing changed, nothing is written"
+    assert sum(sizes) == len(alerts) + 13
+
+
 def test_what_comes_in_while_alerts_are_grouped_is_grouped_next(raised, monkeypatch):
     raised(*ATTACK[:2])
     meanwhile(monkeypatch, lambda: raised(*ATTACK[2:]))

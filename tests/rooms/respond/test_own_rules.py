@@ -194,3 +194,25 @@ def test_who_sees_a_part_of_the_node_writes_no_rule_for_all(users, client_of):
     client = client_of("member")
     assert client.post("/detect/ownrules/add/", FORM).status_code == 403
     assert client.post("/detect/rule-preview/", FORM | {"days": "1"}).status_code == 403
+
+
+def test_a_log_is_tried_on_own_rules_too_in_force_or_not_yet(people, as_, three):
+    pasted = {"text": line("olddba").decode()}
+
+    def tried(client):
+        page = client.post("/detect/try/", pasted).content.decode()
+        return page[page.index("<form method") : page.index("How it is read")]
+
+    row = drafted(as_("writer"))
+    page = tried(as_("approver"))
+    assert "Logon of the retired account" in page and "draft" in page and "Not in force yet" in page and f"/detect/ownrules/{row.pk}/" in page
+    member = Client()
+    member.force_login(three.users.member, backend="django.contrib.auth.backends.ModelBackend")
+    member.cookies["django_language"] = "en"
+    assert "retired" not in tried(member).replace(pasted["text"], "")
+    put_in_force(as_, row)
+    page = tried(as_("approver"))
+    assert "Logon of the retired account" in page and "own rule" in page and "Not in force yet" not in page
+    assert "Logon of the retired account" in tried(member)
+    pasted["text"] = line("wang").decode()
+    assert "No rule fires on it" in tried(as_("approver"))

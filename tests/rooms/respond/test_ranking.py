@@ -84,6 +84,57 @@ def test_a_reason_survives_the_table():
     assert Reason(**asdict(told)) == told
 
 
+def judged(*said, days=0):
+    from datetime import timedelta
+
+    return [ranking.Judgement(NOON - timedelta(days=days), person, verdict, host, frozenset(entities)) for person, verdict, host, *entities in said]
+
+
+def odds(said, host="a", entities=()):
+    return ranking.track(said, host=host, entities=frozenset(entities), now=NOON).odds
+
+
+def test_judgements_move_the_odds_with_few_data_a_little_and_never_beyond_their_bounds():
+    false, real = ("li", "false_positive", "a"), ("li", "true_positive", "a")
+    assert odds([]) == 1
+    assert 0.5 < odds(judged(false)) < 1 < odds(judged(real)) < 1.5
+    assert odds(judged(*[false] * 100)) == 0.5, "one person alone"
+    assert odds(judged(*[false, ("wu", "false_positive", "a"), ("xu", "false_positive", "a")] * 30)) == 0.25
+    assert odds(judged(*[real, ("wu", "true_positive", "a")] * 50)) == 2
+
+
+def test_a_judgement_fades_and_a_harmless_one_counts_half():
+    false = judged(*[("li", "false_positive", "a"), ("wu", "false_positive", "a")])
+    assert odds(false) < odds(judged(*[("li", "false_positive", "a"), ("wu", "false_positive", "a")], days=90)) < 1
+    assert odds(false) < odds(judged(("li", "benign", "a"), ("wu", "benign", "a"))) < 1
+
+
+def test_the_host_says_more_than_the_rule_and_a_trace_more_than_the_host():
+    """Elsewhere it is a false alarm; here it is real."""
+    mixed = judged(*[("li", "false_positive", "b"), ("wu", "false_positive", "c")] * 4, *[("li", "true_positive", "a"), ("wu", "true_positive", "a")] * 3)
+    assert odds(mixed, "a") > odds(mixed, "b")
+    traced = judged(*[("li", "false_positive", "a", "users:backup"), ("wu", "false_positive", "a", "users:backup")] * 3)
+    assert odds(traced, "a", ["users:backup"]) <= odds(traced, "a", ["users:intruder"])
+    assert ranking.track(traced, host="a", entities=frozenset(["users:backup"]), now=NOON).circle == "entity"
+
+
+@given(st.integers(0, 100), st.sampled_from([0.25, 0.5, 1.0, 2.0]), st.integers(0, 3))
+def test_factors_keep_a_score_between_0_and_100_and_its_points_add_up(points, times, importance):
+    base = [Reason("severity", points / 100, 100, float(points), {"severity": 3})]
+    score, reasons = ranking.moved(base, stake=ranking.Stake(importance, "host" if importance else ""), record=ranking.Track(times, "rule", 1))
+    assert 0 <= score <= 100
+    assert abs(sum(reason.points for reason in reasons) - score) <= 0.6
+    again, same = ranking.moved(reasons, stake=ranking.Stake(importance, "host" if importance else ""), record=ranking.Track(times, "rule", 1))
+    assert (again, same) == (score, reasons), "weighing twice is weighing once"
+
+
+@given(st.lists(st.tuples(st.sampled_from(["li", "wu", "xu"]), st.sampled_from(["true_positive", "false_positive", "benign"]), st.sampled_from("ab")), max_size=30), st.randoms())
+def test_the_order_in_which_verdicts_came_changes_nothing(said, chance):
+    shuffled = list(said)
+    chance.shuffle(shuffled)
+    assert odds(judged(*said)) == odds(judged(*shuffled))
+
+
 @pytest.mark.django_db
 def test_a_host_is_ranked_anew_when_the_story_grows(raised):
     (first,) = raised((0, "r", "a", {"tactics": ["execution"]}))

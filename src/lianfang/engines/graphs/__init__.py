@@ -1,9 +1,11 @@
 """Graphs: things that share entities, joined where what they share is rare enough and near enough in time.
 
-In: sights (what was seen, when, with which entities) and how far in time each kind of entity reaches. Out: groups, each sight
-with the link by which it hangs in its group. Pure: the answer depends on the set of sights alone, never on their order.
+In: sights (what was seen, when, with which entities) and how far in time each kind of entity reaches; or one thing that happened and
+a way to ask what an entity was met in. Out: groups, each sight with the link by which it hangs in its group; or what is linked with the
+one thing, each with its path and weight. Pure: the answer depends on the set of sights alone, never on their order.
 """
 
 from lianfang.engines.graphs.grouping import SAID, Edge, Entity, Group, Rules, Sight, groups, hubs
+from lianfang.engines.graphs.linking import Around, Line, Link, Reach, Web, linked
 
-__all__ = ["SAID", "Edge", "Entity", "Group", "Rules", "Sight", "groups", "hubs"]
+__all__ = ["SAID", "Around", "Edge", "Entity", "Group", "Line", "Link", "Reach", "Rules", "Sight", "Web", "groups", "hubs", "linked"]

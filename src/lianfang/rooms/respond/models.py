@@ -1,4 +1,4 @@
-"""Tables of respond: alerts, the findings folded into each, what each carries, what people wrote about it; the incidents they make."""
+"""Tables of respond: alerts, the findings folded into each, what each carries, what people wrote about it and judged it to be; the incidents they make; how important things are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from lianfang.commons.frame.language import either
 from lianfang.commons.frame.scoped import Scoped
@@ -14,7 +15,7 @@ from lianfang.kernel import clock
 from lianfang.kernel.ids import new_id
 from lianfang.kernel.labels import Severity
 from lianfang.kernel.ref import Ref
-from lianfang.rooms.respond.types import OPEN, AlertLine, Reason, State, Verdict
+from lianfang.rooms.respond.types import OPEN, AlertLine, Reason, State, Threat, Verdict
 
 
 def hour_of(moment: datetime) -> int:
@@ -108,6 +109,11 @@ class Alert(Scoped):
     def why(self) -> list[Reason]:
         """The terms of the score, the weightiest first."""
         return [Reason(**term) for term in self.reasons]
+
+    @property
+    def threat(self) -> str:
+        """Its threat level, which is the order of handling."""
+        return Threat.of(self.score)
 
     def line(self) -> AlertLine:
         """The alert as a value that may leave the room."""
@@ -204,6 +210,23 @@ class Incident(Scoped):
         return [Reason(**term) for term in self.reasons]
 
 
+class Remark(models.Model):
+    """What a person wrote about an incident as a whole."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="remarks")
+    author = models.CharField(max_length=60)
+    author_name = models.CharField(max_length=120)
+    text = models.TextField(_("comment"))
+    written = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        ordering = ("written", "id")
+
+    def __str__(self) -> str:
+        return self.text[:60]
+
+
 class Member(models.Model):
     """An alert in its incident, and why: the link by which it hangs on another (``one``). ``held``: a person put it there."""
 
@@ -218,6 +241,76 @@ class Member(models.Model):
 
     def __str__(self) -> str:
         return str(self.alert_id)
+
+
+class Judged(models.Model):
+    """What people last judged the alerts of a rule in an organisation to be, the newest last: (alert, moment, person, verdict, host, what took part).
+    As pairs of position, not of name: databases reorder objects. What ranking reads of it is bounded."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    territory = models.CharField(max_length=60)
+    rule_uid = models.CharField(max_length=190)
+    said = models.JSONField(default=list)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["territory", "rule_uid"], name="respond_judged_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.territory} {self.rule_uid}"
+
+
+class About(models.TextChoices):
+    """What an importance is said of."""
+
+    HOST = "host", _("host")
+    USER = "user", _("user")
+    RANGE = "range", _("address range")
+
+
+class Weight(models.IntegerChoices):
+    """How important something is to the work of its organisation."""
+
+    HIGH = 3, pgettext_lazy("importance", "high")
+    MEDIUM = 2, pgettext_lazy("importance", "medium")
+    LOW = 1, pgettext_lazy("importance", "low")
+
+
+class Importance(Scoped):
+    """How important a host, a user or a range of addresses is to its organisation; holds for the organisations below it that say nothing else."""
+
+    about = models.CharField(_("kind"), max_length=8, choices=About.choices, default=About.HOST)
+    value = models.CharField(pgettext_lazy("asset", "name"), max_length=190, help_text=_("The name of a host or user as alerts have it, or a range of addresses such as 10.2.0.0/16."))
+    importance = models.PositiveSmallIntegerField(_("importance"), choices=Weight.choices, default=Weight.HIGH)
+    reason = models.CharField(_("reason"), max_length=300, default="", blank=True, help_text=_("What it is for."))
+    changed = models.DateTimeField(_("last change"), default=clock.now, editable=False)
+
+    class Meta:
+        verbose_name = _("importance")
+        verbose_name_plural = _("importance of assets")
+        ordering = ("-importance", "value", "id")
+        constraints = (models.UniqueConstraint(fields=["territory", "about", "value"], name="respond_importance_once"),)
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def ref(self) -> Ref:
+        return Ref("respond", "importance", str(self.pk))
+
+
+class Unsettled(models.Model):
+    """Open alerts that are to be weighed anew: those of a rule (``rule``), or all of an organisation and below (``""``). ``turn`` as with what is stirred."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    territory = models.CharField(max_length=60)
+    rule = models.CharField(max_length=190, default="")
+    turn = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["territory", "rule"], name="respond_unsettled_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.territory} {self.rule}"
 
 
 class Stirred(models.Model):

@@ -5,6 +5,7 @@ In: nothing. Out: frozen values that pages, the API and higher rooms read; the f
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -51,6 +52,28 @@ class Verdict(TextChoices):
     RECOVERED = "recovered", _("recovered by itself")
 
 
+class Threat(TextChoices):
+    """How high the threat is that a score of 0 … 100 speaks of: threat × attacked asset × where it comes from × context. The order of handling follows it."""
+
+    VERY_HIGH = "very_high", pgettext_lazy("threat", "very high")
+    HIGH = "high", pgettext_lazy("threat", "high")
+    MEDIUM = "medium", pgettext_lazy("threat", "medium")
+    LOW = "low", pgettext_lazy("threat", "low")
+
+    @classmethod
+    def of(cls, score: int) -> Threat:
+        """The level of a score.
+
+        >>> [Threat.of(score).value for score in (80, 79, 40, 0)]
+        ['very_high', 'high', 'medium', 'low']
+        """
+        return next(level for level in cls if score >= LEAST[level])
+
+
+LEAST = {Threat.VERY_HIGH: 80, Threat.HIGH: 60, Threat.MEDIUM: 40, Threat.LOW: 0}
+"""The least score of each threat level."""
+
+
 @dataclass(frozen=True, slots=True)
 class AlertRaised(Fact):
     """``count`` alerts were raised from one batch; ``alerts`` names at most a hundred of them, the most important first."""
@@ -62,7 +85,10 @@ class AlertRaised(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One term of a score: ``value`` (0 … 1) × ``weight`` gave ``points`` of 100; ``facts`` are the numbers that its words speak of."""
+    """One term of a score: ``value`` (0 … 1) × ``weight`` gave ``points`` of 100; ``facts`` are the numbers that its words speak of.
+
+    Without a weight, ``value`` multiplied the odds of what stood before, and ``points`` (also below 0) is what that changed.
+    """
 
     name: str
     value: float
@@ -81,6 +107,10 @@ class Reason:
         return str(speak(self.facts)) if speak else ""
 
 
+FACTORS = (("threat", _("Threat")), ("asset", _("Attacked asset")), ("source", _("Where it comes from")), ("context", _("Context")))
+"""The four factors of an alert's score."""
+FACTOR_OF = {"severity": "threat", "progression": "threat", "watch": "threat", "asset": "asset", "confidence": "source", "judged": "source", "chain": "context", "rarity": "context", "novelty": "context", "volume": "context"}
+
 TITLES = {
     "severity": _("Severity"),
     "confidence": _("Confidence in the rule"),
@@ -94,6 +124,8 @@ TITLES = {
     "phases": _("Phases of an attack"),
     "spread": _("Hosts"),
     "rules": _("Rules"),
+    "asset": _("Importance"),
+    "judged": _("Verdicts on its like"),
 }
 
 _STATUS = {
@@ -145,7 +177,36 @@ def _phases(facts: dict[str, Any]) -> str:
     return words + str(_(", in the order of an attack.") if facts.get("ordered") else _("."))
 
 
+_STAKES = {
+    "host": {3: _("This host is of high importance."), 2: _("This host is of medium importance."), 1: _("This host is of low importance.")},
+    "user": {3: _("A user who took part is of high importance."), 2: _("A user who took part is of medium importance."), 1: _("A user who took part is of low importance.")},
+    "range": {3: _("An address that took part lies in a range of high importance."), 2: _("An address that took part lies in a range of medium importance."), 1: _("An address that took part lies in a range of low importance.")},
+    "incident": {3: _("What was attacked is of high importance."), 2: _("What was attacked is of medium importance."), 1: _("What was attacked is of low importance.")},
+}
+
+
+def _asset(facts: dict[str, Any]) -> str:
+    return str(_STAKES.get(str(facts["about"]), {}).get(int(facts["importance"]), _("Nobody has said how important what was attacked is.")))
+
+
+def _judged(facts: dict[str, Any]) -> str:
+    number = int(facts["false"]) + int(facts["benign"]) + int(facts["real"])
+    if not number:
+        return str(_("Nobody has judged an alert of this rule here yet."))
+    told = facts | {"n": number}
+    match facts["circle"]:
+        case "entity":
+            words = ngettext("Of the last %(n)d alert of this rule with the same user, address or other trace that people judged, %(false)d were false alarms, %(benign)d harmless and %(real)d real.", "Of the last %(n)d alerts of this rule with the same user, address or other trace that people judged, %(false)d were false alarms, %(benign)d harmless and %(real)d real.", number)
+        case "host":
+            words = ngettext("Of the last %(n)d alert of this rule on this host that people judged, %(false)d were false alarms, %(benign)d harmless and %(real)d real.", "Of the last %(n)d alerts of this rule on this host that people judged, %(false)d were false alarms, %(benign)d harmless and %(real)d real.", number)
+        case _:
+            words = ngettext("Of the last %(n)d alert of this rule in the organisation that people judged, %(false)d were false alarms, %(benign)d harmless and %(real)d real.", "Of the last %(n)d alerts of this rule in the organisation that people judged, %(false)d were false alarms, %(benign)d harmless and %(real)d real.", number)
+    return words % told + (" " + str(_("One person alone judged them, which counts for less.")) if int(facts["people"]) == 1 else "")
+
+
 _WORDS: dict[str, Any] = {
+    "asset": _asset,
+    "judged": _judged,
     "severity": lambda facts: _SEVERITY.get(int(facts["severity"]), ""),
     "confidence": lambda facts: _STATUS.get(str(facts["status"]), _("The rule does not say how ripe it is.")),
     "chain": _chain,
@@ -159,6 +220,28 @@ _WORDS: dict[str, Any] = {
     "spread": lambda facts: ngettext("It lies on %(n)d host.", "It reaches over %(n)d hosts.", int(facts["hosts"])) % {"n": facts["hosts"]},
     "rules": lambda facts: ngettext("%(n)d rule fired.", "%(n)d different rules fired.", int(facts["rules"])) % {"n": facts["rules"]},
 }
+
+
+EVERYWHERE = frozenset({"system", "local service", "network service", "anonymous logon", "root", "administrator", "admin", "nobody", "-", "unknown"})
+"""Accounts that are somebody else on every machine."""
+
+
+def telling(kind: str, value: str) -> str:
+    """What an entity is called when things are joined by it, or nothing where it names nobody in particular.
+
+    >>> telling("users", "CORP\\\\Li"), telling("users", "SYSTEM"), telling("ips", "127.0.0.1")
+    ('corp\\\\li', '', '')
+    """
+    name = value.strip().lower()[:300]
+    if kind == "users":
+        return "" if name.rpartition("\\")[2] in EVERYWHERE or name.endswith("$") else name
+    if kind == "ips":
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return ""
+        return "" if address.is_loopback or address.is_unspecified or address.is_multicast or address.is_link_local else name
+    return "" if kind == "domains" and "." not in name else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from lianfang.kernel import clock
 from lianfang.kernel.errors import Conflict, Invalid, Missing
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.respond import models
-from lianfang.rooms.respond.actions import grouping
+from lianfang.rooms.respond.actions import grouping, weighing
 from lianfang.rooms.respond.types import OPEN, AlertLine, State, Verdict
 
 LONGEST_COMMENT = 10_000
@@ -116,6 +116,7 @@ def close(pk: Pk, verdict: str, *, comment: str = "", actor: Viewer) -> AlertLin
     alert = _move(alert, OPEN, to=State.CLOSED, **change)
     if comment.strip():
         _write(alert, comment, actor)
+    weighing.note(alert, verdict, actor=actor)
     _record("closed", alert, actor=actor, verdict=verdict, comment=comment.strip()[:500])
     return alert.line()
 
@@ -128,6 +129,7 @@ def reopen(pk: Pk, *, comment: str = "", actor: Viewer) -> AlertLine:
     alert = _move(alert, (State.CLOSED,), to=State.IN_PROGRESS, verdict="", closed=None, **_owner(actor))
     if comment.strip():
         _write(alert, comment, actor)
+    weighing.take_back(alert)
     _record("reopened", alert, actor=actor, before=before, comment=comment.strip()[:500])
     return alert.line()
 
@@ -143,11 +145,16 @@ def comment(pk: Pk, text: str, *, actor: Viewer) -> AlertLine:
 
 
 def _write(alert: models.Alert, text: str, actor: Viewer) -> None:
+    models.Comment.objects.create(alert=alert, author=actor.id, author_name=actor.name, text=written(text))
+
+
+def written(text: str) -> str:
+    """A comment as it is kept; raises ``Invalid`` for an empty or endless one."""
     if not text.strip():
         raise Invalid(_("The comment is empty"), todo=_("Write what colleagues should know."), details={"text": [_("Write something.")]})
     if len(text) > LONGEST_COMMENT:
         raise Invalid(_("The comment is too long"), why=_("%(n)d characters at most.") % {"n": LONGEST_COMMENT}, todo=_("Shorten it."), details={"text": [_("Shorten it.")]})
-    models.Comment.objects.create(alert=alert, author=actor.id, author_name=actor.name, text=text.strip())
+    return text.strip()
 
 
 def by_name(verb: str, pk: Pk, given: Mapping[str, Any], *, actor: Viewer) -> AlertLine:

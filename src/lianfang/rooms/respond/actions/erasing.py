@@ -11,7 +11,7 @@ from lianfang.commons.ledger import actions as ledger
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.respond import models
-from lianfang.rooms.respond.actions import grouping
+from lianfang.rooms.respond.actions import grouping, weighing
 
 AT_ONCE = 500
 
@@ -25,6 +25,7 @@ def forget_source(source: str, *, label: str = "", actor: Viewer = SYSTEM) -> in
         attachments.forget(Ref("respond", "alert", str(pk)) for pk in chunk)
         rows = models.Alert.objects.filter(pk__in=chunk)
         grouping.stir(rows)
+        weighing.forget(rows)
         rows.delete()
         gone += len(chunk)
     if one is not None:

@@ -7,23 +7,22 @@ repeated alerts end the same. Where a person put an alert, it stays, and what co
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from lianfang.engines.graphs import Edge, Entity, Group, Rules, Sight, groups
 from lianfang.kernel import clock
 from lianfang.rooms.detect.queries import framework
 from lianfang.rooms.respond import models
 from lianfang.rooms.respond.actions import ranking
-from lianfang.rooms.respond.types import CHAIN, OPEN
+from lianfang.rooms.respond.types import CHAIN, OPEN, telling
 
 HOUR = 3600.0
 KINDS = Rules(
@@ -31,8 +30,6 @@ KINDS = Rules(
     strength={"hosts": 1.0, "users": 0.8, "ips": 0.7, "hashes": 0.9, "domains": 0.7, "urls": 0.8},
 )
 """How far each kind of entity reaches, and how much it says."""
-EVERYWHERE = frozenset({"system", "local service", "network service", "anonymous logon", "root", "administrator", "admin", "nobody", "-", "unknown"})
-"""Accounts that are somebody else on every machine."""
 DAY = timedelta(days=1)
 FARTHEST = 14
 """Days around a stirred one that are grouped with it at most; what lies beyond stays where it is."""
@@ -40,6 +37,8 @@ TAKEN = 200
 """Stirred days that one run takes up."""
 MOST = 20_000
 """Alerts that are grouped together at most; the newest."""
+PIECE = 300
+"""Rows that are asked for, or written, in one go."""
 SHOWN = 50
 
 
@@ -75,34 +74,41 @@ def _runs(days: list[int]) -> list[tuple[int, int]]:
 
 
 def _group(territory: str, first_day: int, last_day: int, stirred: list[models.Stirred]) -> int:
-    """Read and worked out first, then written in one transaction: what is received is stored meanwhile. What was stirred since stays stirred, and
-    where a person moved an alert since, all of it waits for the next time."""
+    """Read and worked out first, then written some incidents at a time: what is received is stored meanwhile. What was stirred since stays stirred,
+    and where a person did something since, all of it is looked at again the next time."""
     since, until = _reach(territory, _midnight(first_day - 1), _midnight(last_day + 2))
-    alerts = list(models.Alert.objects.filter(territory=territory, last__gte=since, first__lt=until).order_by("-last", "-id")[:MOST])
-    members = {member.alert_id: member for member in models.Member.objects.filter(alert__in=[alert.pk for alert in alerts])}
-    before = {member.incident_id for member in members.values()}
-    outside = set(models.Member.objects.filter(incident__in=before).exclude(alert__in=list(members)).values_list("incident_id", flat=True))
-    held = {str(pk): str(member.incident_id) for pk, member in members.items() if member.held or member.incident_id in outside}
-    by_key = {str(alert.pk): alert for alert in alerts}
-    found = groups((sight_of(alert) for alert in alerts), KINDS, held=held)
-    with transaction.atomic():
-        if _moved(alerts, members):
-            return 0
-        places = _placed(found, {str(pk): member.incident_id for pk, member in members.items()}, held, before)
-        changed = {_keep([by_key[key] for key in group.members], group, incident, members, territory) for group, incident in places}
-        empty = models.Incident.objects.filter(territory=territory, first__lt=until, last__gte=since, members=None)
-        gone = empty.count()
-        empty.delete()
-        for row in stirred:
-            models.Stirred.objects.filter(pk=row.pk, turn=row.turn).delete()
-    return len(changed - {None}) + gone
+    stretch = models.Alert.objects.filter(territory=territory, last__gte=since, first__lt=until).order_by("-last", "-id")
+    alerts = {alert.pk: alert for alert in stretch.only(*_READ)[:MOST]}
+    members = _members_of(stretch, alerts)
+    rows = {row.pk: row for row in _pieces(models.Incident, "pk", {member.incident_id for member in members.values()})}
+    beyond: dict[UUID, list[UUID]] = defaultdict(list)
+    for member in _pieces(models.Member, "incident", rows):
+        if member.alert_id not in alerts:
+            beyond[member.incident_id].append(member.alert_id)
+    others = {alert.pk: alert for alert in _pieces(models.Alert.objects.only(*_READ), "pk", [pk for far in beyond.values() for pk in far])}
+    held = {str(pk): str(member.incident_id) for pk, member in members.items() if member.held or member.incident_id in beyond}
+    found = groups((sight_of(alert) for alert in alerts.values()), KINDS, held=held)
+    places = _placed(found, {str(pk): member.incident_id for pk, member in members.items()}, held, rows)
+    changes = [change for group, row in places if (change := _changed(group, row, alerts, [others[pk] for pk in beyond.get(row.pk, ()) if pk in others] if row else [], members, territory))]
+    written = [_write(some, members) for some in _parcels(changes)]
+    if not all(written):
+        return sum(map(len, written))
+    gone = models.Incident.objects.filter(territory=territory, first__lt=until, last__gte=since, members=None).delete()[1].get(models.Incident._meta.label, 0)
+    for stir in stirred:
+        models.Stirred.objects.filter(pk=stir.pk, turn=stir.turn).delete()
+    return sum(map(len, written)) + gone
 
 
-def _moved(alerts: list[models.Alert], members: Mapping[UUID, models.Member]) -> bool:
-    """Whether alerts went or were put elsewhere since they were read."""
-    names = [alert.pk for alert in alerts]
-    now = {alert: (incident, held) for alert, incident, held in models.Member.objects.filter(alert__in=names).values_list("alert", "incident", "held")}
-    return now != {pk: (member.incident_id, member.held) for pk, member in members.items()} or models.Alert.objects.filter(pk__in=names).count() != len(names)
+def _members_of(stretch: QuerySet[models.Alert], alerts: Mapping[UUID, models.Alert]) -> dict[UUID, models.Member]:
+    """Where these alerts are now. What was put somewhere after they were read is not among ``alerts``."""
+    return {member.alert_id: member for member in models.Member.objects.filter(alert__in=stretch.order_by().values("pk")) if member.alert_id in alerts}
+
+
+def _pieces(rows: Any, field: str, keys: Iterable[UUID]) -> Iterator[Any]:
+    """Rows by many keys, some at a time: a question with ten thousand of them takes longer to put than to answer."""
+    wanted = list(keys)
+    for start in range(0, len(wanted), PIECE):
+        yield from getattr(rows, "objects", rows).filter(**{f"{field}__in": wanted[start : start + PIECE]})
 
 
 def _midnight(day: int) -> datetime:
@@ -124,43 +130,29 @@ def _reach(territory: str, since: datetime, until: datetime) -> tuple[datetime, 
 
 def sight_of(alert: models.Alert) -> Sight:
     """An alert as grouping sees it. Needs no database."""
-    entities = {Entity(kind, name) for kind, values in alert.entities.items() if kind in KINDS.reach for value in values if (name := _telling(kind, str(value)))}
+    entities = {Entity(kind, name) for kind, values in alert.entities.items() if kind in KINDS.reach for value in values if (name := telling(kind, str(value)))}
     if alert.host:
         entities.add(Entity("hosts", alert.host.lower()[:300]))
     return Sight(str(alert.pk), alert.host, alert.rule_uid, alert.first.timestamp(), alert.last.timestamp(), frozenset(entities))
 
 
-def _telling(kind: str, value: str) -> str:
-    """What an entity is called, or nothing where it names nobody in particular."""
-    name = value.strip().lower()[:300]
-    if kind == "users":
-        return "" if name.rpartition("\\")[2] in EVERYWHERE or name.endswith("$") else name
-    if kind == "ips":
-        try:
-            address = ipaddress.ip_address(name)
-        except ValueError:
-            return ""
-        return "" if address.is_loopback or address.is_unspecified or address.is_multicast or address.is_link_local else name
-    return "" if kind == "domains" and "." not in name else name
-
-
 Placed = list[tuple[Group, models.Incident | None]]
 
 
-def _placed(found: list[Group], now: Mapping[str, UUID], held: Mapping[str, str], before: set[UUID]) -> Placed:
+def _placed(found: list[Group], now: Mapping[str, UUID], held: Mapping[str, str], rows: Mapping[UUID, models.Incident]) -> Placed:
     """Each group with the incident that goes on as it: where a person put one of it, else the one most of it comes from, the older first."""
-    rows = {row.pk: row for row in models.Incident.objects.select_for_update().filter(pk__in=before)}
     taken: set[UUID] = set()
     places: dict[int, models.Incident] = {}
     for at, group in enumerate(found):
         mine = next((UUID(held[key]) for key in group.members if key in held), None)
-        if mine is not None:
+        if mine in rows:
             places[at] = rows[mine]
             taken.add(mine)
     wishes = []
     for at, group in enumerate(found):
         for pk, share in Counter(now[key] for key in group.members if key in now).items():
-            wishes.append((-share, rows[pk].created, str(pk), at, pk))
+            if pk in rows:
+                wishes.append((-share, rows[pk].created, str(pk), at, pk))
     for _share, _created, _name, at, pk in sorted(wishes):
         if at not in places and pk not in taken:
             places[at] = rows[pk]
@@ -168,32 +160,73 @@ def _placed(found: list[Group], now: Mapping[str, UUID], held: Mapping[str, str]
     return [(group, places.get(at)) for at, group in enumerate(found)]
 
 
-def _keep(alerts: list[models.Alert], group: Group, incident: models.Incident | None, members: Mapping[UUID, models.Member], territory: str) -> UUID | None:
-    """Write one group; gives its incident where anything changed."""
-    fresh = incident is None
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """An incident as it should stand. ``known``: as when it was read, ``None`` for a new one; ``new`` and ``other``: its members that are not so yet."""
+
+    row: models.Incident
+    known: datetime | None
+    differs: bool
+    new: list[models.Member]
+    other: list[models.Member]
+
+    @property
+    def size(self) -> int:
+        return 1 + len(self.new) + len(self.other)
+
+
+def _changed(group: Group, incident: models.Incident | None, alerts: Mapping[UUID, models.Alert], beyond: list[models.Alert], members: Mapping[UUID, models.Member], territory: str) -> _Change | None:
+    """What is to be written so that ``group`` stands as its incident, or nothing. ``beyond``: alerts of the incident that were not grouped now."""
     row = incident or models.Incident(territory=territory)
-    if not fresh:
-        alerts = [*alerts, *models.Alert.objects.filter(member__incident=row).exclude(pk__in=list(members))]
     before = {name: getattr(row, name) for name in _SUMMED}
-    summed(row, alerts)
-    differs = fresh or any(getattr(row, name) != before[name] for name in _SUMMED)
-    if differs:
-        row.changed = clock.now()
-        row.save()
+    summed(row, [*(alerts[UUID(key)] for key in group.members), *beyond])
+    differs = incident is None or any(getattr(row, name) != before[name] for name in _SUMMED)
     new, other = [], []
-    for key in group.members:
-        wanted = _member(UUID(key), row, group.by.get(key), members.get(UUID(key)))
-        known = members.get(UUID(key))
+    for key in map(UUID, group.members):
+        known = members.get(key)
+        wanted = _member(key, row, group.by.get(str(key)), known)
         if known is None:
             new.append(wanted)
         elif any(getattr(known, name) != getattr(wanted, name) for name in _LINK):
             other.append(wanted)
-    models.Member.objects.bulk_create(new, batch_size=500)
-    models.Member.objects.bulk_update(other, _LINK, batch_size=200)
-    return row.pk if differs or new or other else None
+    return _Change(row, incident and incident.changed, differs, new, other) if differs or new or other else None
+
+
+def _parcels(changes: list[_Change]) -> Iterator[list[_Change]]:
+    """As many changes as one transaction writes."""
+    parcel: list[_Change] = []
+    for change in changes:
+        if parcel and sum(one.size for one in parcel) + change.size > PIECE:
+            yield parcel
+            parcel = []
+        parcel.append(change)
+    if parcel:
+        yield parcel
+
+
+@transaction.atomic
+def _write(changes: list[_Change], members: Mapping[UUID, models.Member]) -> list[UUID]:
+    """Write these incidents; nothing where a person did something with one of them, or one of their alerts went, since they were read."""
+    standing = dict(models.Incident.objects.select_for_update().filter(pk__in=[one.row.pk for one in changes if one.known]).values_list("pk", "changed"))
+    names = {member.alert_id for one in changes for member in (*one.new, *one.other)}
+    now = {alert: (incident, held) for alert, incident, held in models.Member.objects.select_for_update().filter(alert__in=names).values_list("alert", "incident", "held")}
+    known = {pk: (members[pk].incident_id, members[pk].held) for pk in names if pk in members}
+    if standing != {one.row.pk: one.known for one in changes if one.known} or now != known or models.Alert.objects.filter(pk__in=names).count() != len(names):
+        return []
+    for one in changes:
+        one.row.changed = clock.now()
+        if one.known is None:
+            one.row.save(force_insert=True)
+        elif one.differs:
+            one.row.save(update_fields=[*_SUMMED, "changed"])
+    models.Member.objects.bulk_create([member for one in changes for member in one.new], batch_size=500)
+    models.Member.objects.bulk_update([member for one in changes for member in one.other], _LINK, batch_size=200)
+    return [one.row.pk for one in changes]
 
 
 _LINK = ("incident_id", "one", "kind", "value", "gap", "weight")
+_READ = ("territory", "organisation", "industry", "kind", "rule_uid", "title", "title_zh", "severity", "techniques", "tactics", "host", "first", "last", "count", "entities", "score", "state")
+"""What grouping reads of an alert."""
 _SUMMED = ("organisation", "industry", "title", "title_zh", "severity", "score", "reasons", "alerts", "waiting", "events", "hosts", "tactics", "techniques", "first", "last", "verdict")
 
 
@@ -218,7 +251,7 @@ def summed(row: models.Incident, alerts: list[models.Alert]) -> None:
     row.tactics = sorted({tactic for alert in alerts for tactic in alert.tactics}, key=lambda tactic: (order.get(tactic, 99), tactic))
     row.techniques = sorted({technique for alert in alerts for technique in alert.techniques})[:SHOWN]
     row.verdict = row.verdict if not waiting else ""
-    row.score, reasons = ranking.rank_incident([ranking.Sight(alert.rule_uid, alert.kind, tuple(alert.tactics), alert.first, alert.last) for alert in alerts], loudest=max(alert.score for alert in waiting or alerts), hosts=len({alert.host for alert in alerts if alert.host}), order=order)
+    row.score, reasons = ranking.rank_incident([ranking.Sight(alert.rule_uid, alert.kind, tuple(alert.tactics), alert.first, alert.last) for alert in alerts], loudest=max(alert.score for alert in waiting or alerts), hosts=len({alert.host for alert in alerts if alert.host}), order=order, importance=max(ranking.importance_of(alert.reasons) for alert in waiting or alerts))
     row.reasons = [asdict(reason) for reason in reasons]
     if not waiting:
         row.score, row.reasons = 0, []  # nobody has to look at it first

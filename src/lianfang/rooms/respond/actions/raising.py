@@ -21,7 +21,7 @@ from lianfang.rooms.detect import queries as detect
 from lianfang.rooms.detect.queries import framework
 from lianfang.rooms.detect.types import FindingLine
 from lianfang.rooms.respond import models
-from lianfang.rooms.respond.actions import folding, grouping, ranking
+from lianfang.rooms.respond.actions import folding, grouping, ranking, weighing
 from lianfang.rooms.respond.actions.folding import Key, Session
 from lianfang.rooms.respond.types import GAP, MEMORY, OPEN, STORY, AlertRaised
 
@@ -111,12 +111,13 @@ def rank_hosts(hosts: set[tuple[str, str]], *, touched: Iterable[models.Alert]) 
             group = around[(alert.territory, alert.host)]
             if len(group) < AROUND:
                 group.append(alert)
+        weights = weighing.Weights(alert for place in hosts & set(around) for alert in around[place] if alert.state in OPEN)
         for place in hosts & set(around):
-            ranked |= _rank_host(around[place], fresh)
+            ranked |= _rank_host(around[place], fresh, weights)
     return ranked
 
 
-def _rank_host(alerts: list[models.Alert], fresh: set[object]) -> dict[object, int]:
+def _rank_host(alerts: list[models.Alert], fresh: set[object], weights: weighing.Weights) -> dict[object, int]:
     """Score the open alerts of one host; writes those whose score or reasons changed."""
     order = framework.attack().order
     sights = {alert.pk: _sight(alert) for alert in alerts}
@@ -124,7 +125,8 @@ def _rank_host(alerts: list[models.Alert], fresh: set[object]) -> dict[object, i
     open_ones = [alert for alert in alerts if alert.state in OPEN and any(sights[alert.pk].within(other, STORY) for other in near)]
     past, changed, ranked = _past(open_ones), [], {}
     for alert in open_ones:
-        score, reasons = ranking.rank(sights[alert.pk], severity=alert.severity, status=alert.status, count=alert.count, around=sights.values(), past=past[alert.pk], order=order)
+        _sum, reasons = ranking.rank(sights[alert.pk], severity=alert.severity, status=alert.status, count=alert.count, around=sights.values(), past=past[alert.pk], order=order)
+        score, reasons = weights.weighed(alert, reasons)
         ranked[alert.pk] = score
         terms = [asdict(reason) for reason in reasons]
         if terms != alert.reasons:

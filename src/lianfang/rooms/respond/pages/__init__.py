@@ -1,5 +1,5 @@
 """Pages of respond: the situation, the queue, an alert, the matrix; and the bell that rings on each of them."""
 
-from lianfang.rooms.respond.pages import bell, exemptions, incidents, layers, matrix, monitors, one, overview, queue, scenarios
+from lianfang.rooms.respond.pages import bell, exemptions, importance, incidents, layers, linked, matrix, monitors, one, overview, queue, scenarios
 
-__all__ = ["bell", "exemptions", "incidents", "layers", "matrix", "monitors", "one", "overview", "queue", "scenarios"]
+__all__ = ["bell", "exemptions", "importance", "incidents", "layers", "linked", "matrix", "monitors", "one", "overview", "queue", "scenarios"]

@@ -9,12 +9,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from lianfang.commons.frame.language import listed
 from lianfang.commons.frame.pages import Nav, page, panel, saying
 from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Sheet, register
+from lianfang.commons.ledger import queries as ledger
 from lianfang.commons.people import queries as people
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect.queries import framework
@@ -148,14 +150,47 @@ def score(request: HttpRequest, row: models.Incident) -> str:
 def doing(request: HttpRequest, row: models.Incident) -> str:
     """The verbs on the whole."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]
-    can = {verb: viewer.may(f"respond.alert.{verb}") and row.waiting for verb in ("assign", "close")} | {"change": viewer.may("respond.incident.change")}
+    new = models.Alert.objects.filter(member__incident=row, state=State.NEW).exists()
+    can = {verb: viewer.may(f"respond.alert.{verb}") and row.waiting for verb in ("assign", "close")} | {"acknowledge": new and viewer.may("respond.alert.acknowledge"), "change": viewer.may("respond.incident.change")}
     if not any(can.values()):
         return ""
     others = queries.incidents(viewer).filter(territory=row.territory).exclude(pk=row.pk).order_by("-last", "-id")[:OTHERS] if can["change"] else []
     return render_to_string("respond/panel_doing.html", {"row": row, "can": can, "verdicts": Verdict.choices, "people": queries.colleagues(viewer) if can["assign"] else [], "others": others}, request)
 
 
-SAID = {"assign": _("Given on."), "close": _("Closed."), "rename": _("Renamed."), "merge": _("Joined. It stays so."), "split": _("Parted. It stays so.")}
+DONE = {
+    "respond.incident_acknowledged": (_("Acknowledged"), "check", "good"),
+    "respond.incident_assigned": (_("Assigned"), "user-check", ""),
+    "respond.incident_closed": (_("Closed"), "circle-check", "good"),
+    "respond.incident_renamed": (_("Renamed"), "pencil", ""),
+    "respond.incident_merged": (_("Joined with another"), "affiliate", ""),
+    "respond.incident_split": (_("Alerts taken out"), "arrows-split-2", ""),
+    "respond.incident_commented": (_("Comment"), "message", ""),
+}
+
+
+@panel("respond.incident.main", title=_("What was done"), order=40)
+def done(request: HttpRequest, row: models.Incident) -> str:
+    """What people decided about the whole and wrote about it, the newest first."""
+    viewer: Viewer = request.viewer  # type: ignore[attr-defined]
+    remarks = {(one.author, one.text[:500]): one.text for one in row.remarks.all()}
+    steps = [_told(entry, remarks) for entry in ledger.timeline(row.ref, viewer) if entry.verb in DONE]
+    return render_to_string("respond/panel_done.html", {"row": row, "steps": steps, "may": viewer.may("respond.alert.comment")}, request)
+
+
+def _told(entry: Any, remarks: dict[tuple[str, str], str]) -> dict[str, Any]:
+    title, icon, tone = DONE[entry.verb]
+    detail = entry.detail
+    said = detail.get("text") or detail.get("comment") or ""
+    text: Any = remarks.get((entry.actor, said), said)
+    if entry.verb == "respond.incident_assigned":
+        text = translate("to %(name)s") % {"name": detail["to"]} if detail.get("to") else translate("given back to the queue")
+    if entry.verb == "respond.incident_closed":
+        text = format_html("<b>{}</b> {}", Verdict(detail["verdict"]).label, text)
+    return {"at": entry.time, "title": title, "who": entry.actor_name, "text": text, "icon": icon, "tone": tone}
+
+
+SAID = {"acknowledge": _("Acknowledged. It is yours."), "comment": _("Your comment is kept."), "assign": _("Given on."), "close": _("Closed."), "rename": _("Renamed."), "merge": _("Joined. It stays so."), "split": _("Parted. It stays so.")}
 
 
 @page("incidents/<uuid:pk>/do/<slug:verb>/", name="incident_do", permission="respond.incident.view", title=_("Incident"), parent="incident_list")

@@ -27,10 +27,10 @@ from lianfang.kernel.errors import Fault
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import queries as detect
 from lianfang.rooms.detect.queries import framework, monitors
-from lianfang.rooms.detect.types import CORRELATION, READING_LIMIT
+from lianfang.rooms.detect.types import BASELINE, CORRELATION, READING_LIMIT
 from lianfang.rooms.respond import actions, models, queries
 from lianfang.rooms.respond.pages.queue import STATE_TONES, VERDICT_TONES, told
-from lianfang.rooms.respond.queries.story import Story, done, led_to
+from lianfang.rooms.respond.queries.story import Story, departures, done, led_to
 from lianfang.rooms.respond.types import State, Verdict
 
 Pair = tuple[Any, Any]
@@ -58,7 +58,7 @@ def whole(row: models.Alert, found: Story, viewer: Viewer) -> dict[str, Any]:
         "row": row, "subject": row, "story": found, "fields": fields(found), "steps": steps(row, viewer), "tone": STATE_TONES[State(row.state)], "verdict_tone": VERDICT_TONES.get(row.verdict, "quiet"),
         "score": told(row), "next": next_step(row, viewer), "others": other_steps(row, viewer), "verdicts": Verdict.choices, "people": queries.colleagues(viewer) if viewer.may("respond.alert.assign") else [],
         "can": {verb: viewer.may(f"respond.alert.{verb}") for verb in ("close", "assign", "comment", "reopen")}, "facts": fact_pairs(row, viewer), "techniques": techniques(row), "entities": entities(row, viewer),
-        "neighbours": queries.neighbours(row, viewer), "events": moments(row, found), "around_url": around_url(row, found, viewer), "chains": led_to(row, viewer), "rule": rule_of(row, viewer), "except_url": except_url(row, found, viewer), "incident": queries.incident_of(row, viewer), "alarm": framework.alarm_name(row.alarm),
+        "neighbours": queries.neighbours(row, viewer), "events": moments(row, found), "around_url": around_url(row, found, viewer), "chains": led_to(row, viewer), "departures": departures(row, viewer), "rule": rule_of(row, viewer), "except_url": except_url(row, found, viewer), "incident": queries.incident_of(row, viewer), "alarm": framework.alarm_name(row.alarm),
     }  # fmt: skip
 
 
@@ -223,7 +223,7 @@ def fact_pairs(row: models.Alert, viewer: Viewer) -> list[Pair]:
 def rule_of(row: models.Alert, viewer: Viewer) -> dict[str, Any]:
     """The rule, its author and licence (which the licence of many rules wants shown), and where its page is."""
     found = None
-    if row.kind in ("sigma", CORRELATION):
+    if row.kind in ("sigma", CORRELATION, BASELINE):
         try:
             found = detect.rule_row(row.rule_uid, viewer)
         except Fault:

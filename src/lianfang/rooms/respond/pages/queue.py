@@ -22,7 +22,7 @@ from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect.queries import framework
 from lianfang.rooms.lake import queries as lake
 from lianfang.rooms.respond import actions, models, queries
-from lianfang.rooms.respond.types import OPEN, State, Verdict
+from lianfang.rooms.respond.types import FACTOR_OF, FACTORS, LEAST, OPEN, State, Threat, Verdict
 
 Rows = QuerySet[models.Alert]
 
@@ -30,8 +30,9 @@ OPEN_ONES, ANY = "open", "any"
 STATES = ((OPEN_ONES, _("not closed")), *State.choices, (ANY, _("any")))
 STATE_TONES = {State.NEW: "warn", State.ACKNOWLEDGED: "busy", State.IN_PROGRESS: "busy", State.CLOSED: "quiet"}
 VERDICT_TONES = {Verdict.TRUE_POSITIVE: "bad", Verdict.FALSE_POSITIVE: "quiet", Verdict.BENIGN: "good", Verdict.DUPLICATE: "quiet", Verdict.RECOVERED: "good"}
+THREAT_TONES = {Threat.VERY_HIGH: "bad", Threat.HIGH: "warn", Threat.MEDIUM: "quiet", Threat.LOW: "quiet"}
 TABS = (("", _("Not closed")), ("state=new", _("Unseen")), ("assignee=me", _("Mine")), ("assignee=nobody", _("Nobody's")), ("state=closed", _("Closed")), ("state=any", _("All")))
-QUIET = {"rule", "technique", "tactic", "verdict"}
+QUIET = {"rule", "technique", "tactic", "verdict", "threat"}
 """Conditions that stand in the sentence only when they are set: links bring them."""
 
 
@@ -47,6 +48,14 @@ def _by_assignee(rows: Rows, values: list[str]) -> Rows:
 def _by_mark(kind: str, rows: Rows, values: list[str]) -> Rows:
     marked = models.Mark.objects.filter(kind=kind, value__in=values).values("alert")
     return rows.filter(pk__in=marked)
+
+
+def _by_threat(rows: Rows, values: list[str]) -> Rows:
+    found = rows.none()
+    for level, above in zip(Threat, [101, *LEAST.values()], strict=False):
+        if level in values:
+            found |= rows.filter(score__gte=LEAST[level], score__lt=above)
+    return found
 
 
 def _assignees(viewer: Viewer) -> list[tuple[str, Any]]:
@@ -67,6 +76,7 @@ ALERTS = Sheet(
     columns=(
         Column("score", cell="number"),
         Column("title", _("Alert"), value=str, sort="title"),
+        Column("threat", _("Threat level"), cell="badge", choices=dict(Threat.choices), tones=THREAT_TONES, sort="score"),
         Column("severity", cell="severity"),
         Column("state", cell="badge", tones=STATE_TONES),
         Column("verdict", cell="badge", tones=VERDICT_TONES),
@@ -92,6 +102,7 @@ ALERTS = Sheet(
     filters=(
         Filter("state", _("State"), kind="choice", choices=STATES, apply=_by_state),
         Filter("severity", _("Severity"), kind="choice", choices=SEVERITIES),
+        Filter("threat", _("Threat level"), kind="choice", choices=Threat.choices, apply=_by_threat),
         Filter("alarm", _("Alarm type"), kind="choice", choices=_alarms),
         Filter("assignee", _("Assignee"), kind="choice", choices=_assignees, apply=_by_assignee),
         Filter("host", _("Host")),
@@ -168,8 +179,10 @@ def line(row: models.Alert, viewer: Viewer) -> dict[str, Any]:
 
 
 def told(row: models.Alert) -> dict[str, Any]:
-    """A score with its terms, as the component wants it."""
-    return {"value": row.score, "terms": [{"name": reason.title, "value": None, "weight": None, "points": round(reason.points, 1), "reason": reason.words} for reason in row.why]}
+    """A score with its terms, by the four factors it is made of."""
+    why = row.why
+    groups = [{"name": name, "points": round(sum(reason.points for reason in mine), 1), "terms": [{"name": reason.title, "points": round(reason.points, 1), "reason": reason.words} for reason in mine]} for key, name in FACTORS if (mine := [reason for reason in why if FACTOR_OF.get(reason.name) == key])]
+    return {"value": row.score, "groups": groups, "threat": Threat(row.threat).label, "threat_tone": THREAT_TONES[Threat(row.threat)]}
 
 
 # -- many ----------------------------------------------------------------------------------------------------------

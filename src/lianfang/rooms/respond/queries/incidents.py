@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
 
+from lianfang.commons.ledger import queries as ledger
 from lianfang.engines.policy import HIDDEN
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.respond import models
@@ -59,6 +60,22 @@ def steps(row: models.Incident, viewer: Viewer) -> list[Step]:
         value = link.value if link.value in readable or not link.value else HIDDEN
         found.append(Step(alert, by_pk.get(link.one), link.kind, value, link.gap, link.weight, link.held))
     return found
+
+
+def incident_whole(pk: Any, viewer: Viewer) -> dict[str, Any]:
+    """One incident as plain data: what its page tells. Raises ``Refused`` without the permission, ``Missing`` outside the scope."""
+    viewer.must("respond.incident.view")
+    row: models.Incident = models.Incident.objects.fetch(pk, viewer)
+    plain = {name: getattr(row, name) for name in ("severity", "score", "alerts", "waiting", "events", "hosts", "tactics", "techniques", "first", "last", "verdict", "assignee", "assignee_name", "created", "changed")}
+    told = [
+        {"alert": str(step.alert.pk), "title": str(step.alert), "host": step.alert.host, "severity": step.alert.severity, "score": step.alert.score, "state": step.alert.state, "first": step.alert.first, "last": step.alert.last,
+         "on": str(step.on.pk) if step.on else None, "shares": {"kind": step.kind, "value": step.value} if step.kind else None, "gap_seconds": step.gap, "weight": step.weight, "held": step.held}
+        for step in steps(row, viewer)
+    ]  # fmt: skip
+    reasons = [asdict(reason) | {"title": reason.title, "words": reason.words} for reason in row.why]
+    remarks = [{"author": one.author_name, "text": one.text, "written": one.written} for one in row.remarks.all()]
+    done = [{"time": entry.time, "verb": entry.verb, "actor": entry.actor_name, "detail": dict(entry.detail)} for entry in ledger.timeline(row.ref, viewer)]
+    return {"id": str(row.pk), "title": str(row)} | plain | {"reasons": reasons, "members": told, "comments": remarks, "timeline": done}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from lianfang.commons.people.types import Person
 from lianfang.kernel.errors import Fault
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect.queries import chains, explaining
-from lianfang.rooms.detect.types import CORRELATION, Explanation
+from lianfang.rooms.detect.queries import departures as strayed
+from lianfang.rooms.detect.types import BASELINE, CORRELATION, Explanation
 from lianfang.rooms.lake import queries as lake
 from lianfang.rooms.lake.types import Filter, Question
 from lianfang.rooms.respond import models
@@ -93,6 +94,8 @@ def explained(alert: models.Alert, event: Event) -> Explanation:
     """Why the alert's rule fired on an event."""
     if not event.get("raw"):
         return Explanation(alert.rule_uid, str(alert), (), _("The original log is masked: it is graded above what you may see."))
+    if alert.kind == BASELINE:
+        return Explanation(alert.rule_uid, str(alert), (), _("Nothing in this log is unusual by itself; what it departs from stands above."))
     part = str(event["event_id"]).partition(".")[2]
     uid = alert.rule_uid if alert.kind != CORRELATION else next(iter(event.get("rules") or ()), alert.rule_uid)
     return explaining.explain(uid, str(event["raw"]), part=int(part) if part.isdigit() else 0)
@@ -103,6 +106,13 @@ def led_to(alert: models.Alert, viewer: Viewer) -> list[chains.Chain]:
     if alert.kind != CORRELATION:
         return []
     return chains.chains(models.Folded.objects.filter(alert=alert).values_list("finding", flat=True)[:CHAINS], viewer)
+
+
+def departures(alert: models.Alert, viewer: Viewer) -> list[strayed.Told]:
+    """What departed from which baseline, the newest first."""
+    if alert.kind != BASELINE:
+        return []
+    return strayed.departures(models.Folded.objects.filter(alert=alert).values_list("finding", flat=True)[:CHAINS], viewer)
 
 
 def neighbours(alert: models.Alert, viewer: Viewer, *, limit: int = 8) -> list[models.Alert]:
