@@ -1,7 +1,7 @@
 """A labelled stream of raw alerts of our own making, for where the public one is not at hand: seeded, the same each time.
 
 Eight organisations of a dozen hosts, four days each. Noise: signatures that sound all day, in bursts, or now and then; a name
-server and a proxy in what everybody's alerts tell. In each organisation an attack of eight phases (one has nine) walks over
+server and a proxy in what everybody's alerts tell; on two hosts a job of an agent that looks like an attack, some times a day. In each organisation an attack of eight phases (one has nine) walks over
 three hosts, with its own address and a stolen account, in among the noise; some phases use signatures that noise knows too.
 """
 
@@ -21,6 +21,9 @@ PHASES = (
 ALWAYS = (("Invalid HTTP header", 1, 25.0), ("PAM: user login failed", 2, 70.0), ("Integrity checksum changed", 1, 300.0))
 BURSTS = (("Many failed logins", 3, 60), ("ET POLICY package management user agent", 1, 120), ("Web scanner user agent", 3, 45))
 SELDOM = (("Service stopped", 4), ("Sudo by a service account", 4), ("New user created", 3), ("Login by a rarely used account", 3))
+
+LOOKALIKE = ("Password store read by a program", 5, "credential-access")
+"""What an agent does on two hosts, four to eight times a day: harmless, and severe by its rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ def _scenario(dice: random.Random, number: int) -> Iterator[Raw]:
     shared = (f"10.{number}.0.53", f"10.{number}.0.3")
     for host in hosts:
         yield from _noise(dice, name, host, begin, shared)
+    for host in hosts[2:4]:
+        yield from _lookalike(random.Random(f"{name} {host}"), name, host, begin)
     yield from _attack(dice, name, hosts, begin + 86_400 * dice.uniform(2.1, 3.4), number)
 
 
@@ -70,6 +75,13 @@ def _noise(dice: random.Random, name: str, host: str, begin: float, shared: tupl
     for signature, severity in SELDOM:
         for _time in range(dice.randint(0, 3)):
             yield Raw(name, host, signature, begin + dice.random() * (end - begin), "", severity, ips=shared[:1], users=(f"user{dice.randint(1, 9)}",))
+
+
+def _lookalike(dice: random.Random, name: str, host: str, begin: float) -> Iterator[Raw]:
+    signature, severity, tactic = LOOKALIKE
+    for day in range(DAYS):
+        for _time in range(dice.randint(4, 8)):
+            yield Raw(name, host, signature, begin + (day + dice.random()) * 86_400, "", severity, tactic, users=("svc-agent",))
 
 
 def _attack(dice: random.Random, name: str, hosts: list[str], at: float, number: int) -> Iterator[Raw]:

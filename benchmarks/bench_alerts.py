@@ -8,6 +8,9 @@ What runs is the product's own: findings by ``detect.folding``, alerts by ``resp
 by ``respond.grouping``, without a database. A phase is kept by folding when its raw alerts lie in an alert (all do, and it is
 checked); it is in the ranked top when one of the first incidents, a thousandth of the raw alerts at most, holds an alert of it.
 How much the largest incident swallows is printed beside: a single incident of everything would keep all phases and help nobody.
+
+Verdicts: at the end of each day three analysts in turn judge the first twenty alerts of each organisation by their labels, and what they
+said weighs the alerts of the days that follow. Beside it stands the same without verdicts.
 """
 
 from __future__ import annotations
@@ -38,11 +41,12 @@ from lianfang.rooms.detect.actions import folding as detect_folding  # noqa: E40
 from lianfang.rooms.detect.queries import framework  # noqa: E402
 from lianfang.rooms.detect.types import FindingLine  # noqa: E402
 from lianfang.rooms.respond import models  # noqa: E402
-from lianfang.rooms.respond.actions import folding, grouping, ranking  # noqa: E402
-from lianfang.rooms.respond.types import MEMORY, STORY  # noqa: E402
+from lianfang.rooms.respond.actions import folding, grouping, ranking, weighing  # noqa: E402
+from lianfang.rooms.respond.types import MEMORY, STORY, Reason  # noqa: E402
 
 GIVEN = os.environ.get("BENCH_ALERTS", "")
 NOISE = {"", "-", "false_positive", "none"}
+Phase = tuple[str, str]
 SLICE = 50_000
 TOP = 0.001
 """The ranked top, as a share of the raw alerts."""
@@ -87,8 +91,9 @@ def folded(lines: Iterable[FindingLine]) -> list[models.Alert]:
     return [session.alert for mine in by_key.values() for session in folding.fold(mine, [])]
 
 
-def rank(alerts: list[models.Alert]) -> None:
-    """Scores as at the end of the stream, each alert knowing what came before it."""
+def rank(alerts: list[models.Alert]) -> dict[object, list[Reason]]:
+    """Scores as at the end of the stream, each alert knowing what came before it; gives the reasons."""
+    told: dict[object, list[Reason]] = {}
     order = framework.attack().order
     by_host: dict[tuple[str, str], list[models.Alert]] = defaultdict(list)
     by_rule: dict[tuple[str, str], list[models.Alert]] = defaultdict(list)
@@ -101,7 +106,31 @@ def rank(alerts: list[models.Alert]) -> None:
             around = [other for other in sights if other.within(sight, STORY)]
             before = [other for other in by_rule[alert.territory, alert.rule_uid] if alert.first - MEMORY <= other.first <= alert.first]
             past = ranking.Past(len({other.host for other in before}), sum(other.host == alert.host and other is not alert for other in before))
-            alert.score, _reasons = ranking.rank(sight, severity=alert.severity, status=alert.status, count=alert.count, around=around, past=past, order=order)
+            alert.score, told[alert.pk] = ranking.rank(sight, severity=alert.severity, status=alert.status, count=alert.count, around=around, past=past, order=order)
+    return told
+
+
+JUDGED = 20
+"""Alerts of an organisation that are judged in a day: those that stand first."""
+
+
+def by_verdicts(alerts: list[models.Alert], told: dict[object, list[Reason]], held: dict[object, set[Phase]], *, heard: bool) -> tuple[float, set[Phase], int]:
+    """Of the alerts judged, how many in a hundred were attacks; the phases that were judged; how many were judged. ``heard``: verdicts weigh what follows."""
+    said: dict[tuple[str, str], list[ranking.Judgement]] = defaultdict(list)
+    days: dict[tuple[int, str], list[models.Alert]] = defaultdict(list)
+    for alert in alerts:
+        days[int(alert.first.timestamp() // 86_400), alert.territory].append(alert)
+    real, number, met = 0, 0, set()
+    for day, territory in sorted(days):
+        mine = days[day, territory]
+        records = {alert.pk: ranking.track(said[territory, alert.rule_uid][-weighing.KEPT :], host=alert.host, entities=weighing.traces(alert), now=alert.first) if heard else ranking.UNJUDGED for alert in mine}
+        scores = {alert.pk: ranking.moved(told[alert.pk], record=records[alert.pk])[0] for alert in mine}
+        for at, alert in enumerate(sorted(mine, key=lambda alert: (-scores[alert.pk], alert.first, alert.rule_uid))[:JUDGED]):
+            verdict = "true_positive" if held.get(alert.pk) else "false_positive"
+            said[territory, alert.rule_uid].append(ranking.Judgement(alert.last, "abc"[at % 3], verdict, alert.host, weighing.traces(alert)))
+            real, number = real + bool(held.get(alert.pk)), number + 1
+            met |= held.get(alert.pk, set())
+    return 100 * real / max(1, number), met, number
 
 
 def incidents(alerts: list[models.Alert]) -> list[tuple[models.Incident, list[models.Alert]]]:
@@ -117,9 +146,6 @@ def incidents(alerts: list[models.Alert]) -> list[tuple[models.Incident, list[mo
             grouping.summed(row, members)
             found.append((row, members))
     return sorted(found, key=lambda pair: (-pair[0].score, pair[0].first, str(pair[0].title)))
-
-
-Phase = tuple[str, str]
 
 
 def phases_of(rows: list[Raw], alerts: list[models.Alert]) -> dict[object, set[Phase]]:
@@ -144,8 +170,12 @@ def main() -> int:
     began = time.process_time()
     alerts = folded(findings(rows))
     spent_folding = time.process_time() - began
-    rank(alerts)
+    told = rank(alerts)
     held = phases_of(rows, alerts)
+    began = time.process_time()
+    heard, met_heard, judged = by_verdicts(alerts, told, held, heard=True)
+    spent_weighing = time.process_time() - began
+    deaf, met_deaf, _number = by_verdicts(alerts, told, held, heard=False)
     began = time.process_time()
     found = incidents(alerts)
     spent_grouping = time.process_time() - began
@@ -167,6 +197,9 @@ def main() -> int:
         report.Row(f"alerts, {about}: incidents until every phase was met", first, "incidents"),
         report.Row(f"alerts, {about}: largest incident, of all alerts", 100 * max(len(members) for _row, members in found) / len(alerts), "%"),
         report.Row(f"alerts, {about}: alerts of attacks in incidents with attacks, median", 100 * purity[len(purity) // 2] if purity else 0.0, "%"),
+        report.Row(f"alerts, {about}: attacks among {judged} alerts judged, {JUDGED} a day", heard, "%", "without verdicts", deaf),
+        report.Row(f"alerts, {about}: phases among the alerts judged", len(met_heard), "phases", "without verdicts", len(met_deaf)),
+        report.Row(f"alerts, {about}: weighing by verdicts", len(alerts) / max(spent_weighing, 1e-9), "alerts/CPU-s"),
         report.Row(f"alerts, {about}: folding", len(rows) / max(spent_folding, 1e-9), "raw alerts/CPU-s"),
         report.Row(f"alerts, {about}: grouping", len(alerts) / max(spent_grouping, 1e-9), "alerts/CPU-s"),
     ]

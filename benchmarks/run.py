@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-APART = {"lake": "make bench-lake", "alerts": "make bench-alerts"}
+APART = {"lake": "make bench-lake"}
 """Benches that take long: run only when they are named."""
 
 
