@@ -14,11 +14,12 @@ from lianfang.engines.series.baselines import LATE
 from lianfang.kernel.errors import Invalid
 
 NOW = 20_000 * DAY + 10 * HOUR
-NAMES = ("place", "group", "entity", "value", "first", "n")
+NAMES = ("place", "group", "entity", "value", "first", "n", "level")
 
 
-def table(events):
-    return pa.table({name: pa.array([event[at] for event in events], pa.int64() if at > 3 else pa.string()) for at, name in enumerate(NAMES)})
+def table(events, level=1):
+    """Events without a level are of this one."""
+    return pa.table({name: pa.array([(*event, level)[at] for event in events], pa.int64() if at > 3 else pa.string()) for at, name in enumerate(NAMES)})
 
 
 def found(spec, pieces, *, now=NOW, restart=False):
@@ -76,7 +77,7 @@ def _rare(spec, kept, now):
         if any(one[:4] == key[:4] for one in past) or not any(one[:2] == (place, group) and one[4] <= day - spec.learning for one in past):
             continue
         members = {one[2] for one in within}
-        has = {one[:3] for one in kept if day - spec.days <= one[4] <= day and (one[0], one[3]) == (place, value)}
+        has = {one[:3] for one in kept if day - spec.days <= one[4] <= day and (one[0], one[1], one[3]) == (place, group, value)}
         if len(members) >= spec.least and len(has) <= spec.share * len(members):
             yield (*key[:4], day * DAY), (len(has), round(spec.share * len(members), 6), 0, sum(one[6] for one in within))
 
@@ -142,7 +143,7 @@ SPECS = [
 @given(data=some.data())
 def test_it_says_what_plain_loops_say_in_any_order_and_pieces(spec, data):
     back = some.integers(0, 15 * 24) if spec.kind is not Kind.RATE else some.integers(0, 4).flatmap(lambda week: some.integers(0, 3).map(lambda hour: week * 168 + hour))
-    event = some.tuples(some.sampled_from(("01", "02")), some.sampled_from(("", "g")) if spec.kind is Kind.PEER else some.just(""), some.sampled_from("abcd"), some.sampled_from("xyz") if spec.kind is not Kind.RATE else some.just(""), back.map(lambda hours: NOW - hours * HOUR - 7 * 60_000), some.integers(1, 9))
+    event = some.tuples(some.sampled_from(("01", "02")), some.sampled_from(("", "g")) if spec.kind in (Kind.PEER, Kind.RARITY) else some.just(""), some.sampled_from("abcd"), some.sampled_from("xyz") if spec.kind is not Kind.RATE else some.just(""), back.map(lambda hours: NOW - hours * HOUR - 7 * 60_000), some.integers(1, 9))
     events = data.draw(some.lists(event, min_size=1, max_size=60))
     shuffled = data.draw(some.permutations(events))
     cut = data.draw(some.integers(0, len(events)))
@@ -182,6 +183,41 @@ def test_endless_new_names_cost_no_more_memory_and_leave_those_known_for_long():
     assert base.told["shed"] > 1000
     base.take(table([("01", "", "server", "y", NOW - HOUR, 1)]), now=NOW)
     assert [(one.entity, one.value) for one in judge(base, now=NOW)] == [("server", "y")]
+
+
+def test_of_one_population_that_is_too_large_what_came_last_goes_first():
+    """Accounts of a whole organisation: no room for all of them must not mean that none is known any more."""
+    base = Baseline(Spec(Kind.FIRST_SEEN, days=30, learning=4, least=2, most=20_000), memory=500_000)
+    base.take(table([("01", "", "", f"user-{n}", NOW - day * DAY, 1) for day in range(1, 21) for n in range(400)]), now=NOW, judge=False)
+    base.take(table([("01", "", "", f"made-up-{n}", NOW - HOUR, 1) for n in range(9000)]), now=NOW, judge=False)
+    assert base.told["shed"] > 1000
+    assert base.size <= base.memory
+    base.take(table([("01", "", "", f"user-{n}", NOW - HOUR, 1) for n in range(400)] + [("01", "", "", "intruder", NOW - HOUR, 1)]), now=NOW)
+    assert [one.value for one in judge(base, now=NOW)] == ["intruder"]
+
+
+def test_when_very_many_fall_silent_those_that_fell_farthest_are_told_and_the_next_hour_waits(monkeypatch):
+    monkeypatch.setattr("lianfang.engines.series.judging.MOST", 5)
+    spec = Spec(Kind.RATE, days=28, weeks=3, least=10, settle=0, below=True)
+    base = Baseline(spec)
+    base.take(table([("01", "", f"host-{n}", "", NOW - week * 7 * DAY - hour * HOUR, 100 + n) for week in range(1, 4) for hour in (1, 2) for n in range(8)]), now=NOW, judge=False)
+    base.take(table([("01", "", "collector", "", NOW - hour * HOUR, 1) for hour in (1, 2)]), now=NOW)
+    judge(base, now=NOW - 2 * HOUR)
+    first, second = judge(base, now=NOW), judge(base, now=NOW)
+    assert [sorted(one.entity for one in told) for told in (first, second)] == [[f"host-{n}" for n in range(3, 8)]] * 2
+    assert {one.at for one in first} != {one.at for one in second}
+    assert base.told["more"] == 6
+    assert judge(base, now=NOW) == []
+
+
+def test_what_is_told_bears_the_highest_level_of_what_it_was_worked_out_from():
+    base = Baseline(Spec(Kind.NEW_PAIR, days=12, learning=4, least=2))
+    base.take(table([("01", "", who, where, NOW - day * DAY, 1) for day in range(1, 9) for who, where in (("a", "x"), ("b", "y"))], level=2), now=NOW)
+    base.take(table([("01", "", "a", "z", NOW - 3 * DAY, 1)], level=4), now=NOW, judge=False)
+    state = base.snapshot()
+    base.restore(state)
+    base.take(table([("01", "", "a", "y", NOW - HOUR, 1), ("01", "", "b", "x", NOW - HOUR, 1)]), now=NOW)
+    assert {one.entity: one.level for one in judge(base, now=NOW)} == {"a": 4, "b": 2}
 
 
 def test_a_departure_tells_its_numbers():

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from django.urls import reverse
@@ -20,6 +21,11 @@ from lianfang.rooms.detect.queries import hunts
 from lianfang.rooms.lake import actions as lake
 from lianfang.rooms.lake.actions import receiving
 
+BASELINE = """
+title: An account that was never seen
+id: 6b7a1c1e-7b2e-4a58-9d0e-0000000000b1
+baseline: {kind: first_seen, value: user}
+"""
 LATELY = clock.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=6)
 
 
@@ -199,6 +205,37 @@ def test_many_logs_of_an_hour_come_in_pages_and_none_is_lost(stored, viewers, mo
     row = ask(viewers.keeper)
     jobs.work(once=True)
     assert found(row) == (6, ["harbour-edge", "mill-edge"])
+
+
+def test_an_hour_with_very_many_logs_is_done_in_parts_and_stopped_in_it_goes_on_with_the_others(stored, viewers, monkeypatch):
+    """What an hour of a flood gave is neither held in memory nor written as one."""
+    monkeypatch.setattr(hunting, "MANY", 1)
+    row, seen = ask(viewers.keeper, keep=True), []
+
+    def stopping(self, start, end, swept, real=hunting.Taker.take):
+        seen.append((start, end))
+        if len(seen) == 4:
+            raise SystemExit
+        real(self, start, end, swept)
+
+    monkeypatch.setattr(hunting.Taker, "take", stopping)
+    with pytest.raises(SystemExit):
+        actions.hunt(row.pk)
+    actions.hunt(row.pk)
+    assert (found(row), row.result["findings"], row.result["looked"]) == ((6, ["harbour-edge", "mill-edge"]), 6, 12)
+    done = sorted(models.HuntSplit.objects.values_list("start", "until"))
+    assert row.done == row.splits == len(done) > 6
+    assert all(before[1] <= after[0] for before, after in pairwise(done)), "no log twice"
+    assert sum((until - start for start, until in done), timedelta()) == 3 * timedelta(hours=1)
+
+
+def test_baselines_and_times_without_a_zone_are_no_hunt(stored, viewers, pack):
+    pack.write("usual.yml", BASELINE)
+    actions.install_pack(pack.folder, actor=SYSTEM)
+    with pytest.raises(Invalid):
+        ask(viewers.keeper, "An account that was never seen")
+    with pytest.raises(Invalid):
+        actions.ask_hunt([UID["whoami"]], LATELY.replace(tzinfo=None), actor=viewers.keeper)
 
 
 def test_logs_are_read_again_as_their_source_reads_them(pack, viewers, organisations):

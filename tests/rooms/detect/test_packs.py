@@ -173,3 +173,39 @@ def test_a_broken_rule_is_a_problem_not_an_end(tmp_path):
     (tmp_path / "p" / "c.yml").write_text("[unclosed", "utf-8")
     made = actions.install_pack(tmp_path / "p", actor=SYSTEM)
     assert (made.rules, len(made.problems)) == (0, 2)
+
+
+NEW_SERVER = """
+title: Account on a new server
+id: 6b7a1c1e-7b2e-4a58-9d0e-0000000000b1
+baseline: {kind: new_pair, entity: user, value: host, days: 30}
+level: medium
+"""
+
+
+@pytest.mark.parametrize("said", [
+    "where: [a, b]", "where: {class_uid: {a: 1}}", "where: {class_uid: x}", "where: {nobody: 1}", "days: 3.5", "days: many", "far: none", "entity: {user: 1}", "5: 6", "least: true", "kind: guess",
+])  # fmt: skip
+def test_a_baseline_that_cannot_be_used_is_a_problem_not_an_end(pack, said):
+    """Whatever stands in it: the other rules are installed, and the job that judges baselines never meets it."""
+    pack.write("usual.yml", NEW_SERVER)
+    assert actions.install_pack(pack.folder, actor=SYSTEM).rules == 4
+    pack.write("usual.yml", NEW_SERVER.replace("days: 30", said) if not said.startswith("entity") and not said.startswith("kind") else NEW_SERVER.replace("entity: user" if "entity" in said else "kind: new_pair", said))
+    made = actions.install_pack(pack.folder, actor=SYSTEM)
+    assert (made.rules, made.usable) == (3, 3)
+    row = models.Rule.objects.get(path="usual.yml")
+    assert (bool(row.problem), row.gone) == (True, False), "it stays, with the reason"
+    actions.judge_baselines()
+
+
+def test_a_baseline_takes_no_rule_from_another_pack_and_no_id_twice(pack, tmp_path):
+    actions.install_pack(pack.folder, actor=SYSTEM)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.yml").write_text(NEW_SERVER.replace("6b7a1c1e-7b2e-4a58-9d0e-0000000000b1", UID["whoami"]), "utf-8")
+    (other / "b.yml").write_text(NEW_SERVER, "utf-8")
+    (other / "c.yml").write_text(NEW_SERVER, "utf-8")
+    made = actions.install_pack(other, actor=SYSTEM)
+    assert made.rules == 1
+    assert {problem.path: problem.reason for problem in made.problems} == {"a.yml": "The pack house rules holds this rule already.", "c.yml": "The file b.yml has the same ID."}
+    assert rule("whoami").pack.name == "house rules"

@@ -133,6 +133,16 @@ def test_a_log_can_be_tried_and_nothing_is_kept(installed, client_of):
     assert client_of("member").post(reverse("detect:try"), {"text": '{"broken'}).status_code == 200
 
 
+def test_what_people_try_at_once_is_examined_one_after_the_other(installed, client_of, monkeypatch):
+    """An examiner serves one thread, and the web process has several."""
+    from lianfang.rooms.detect.pages import trying
+
+    real, held = trying.explaining.tried, []
+    monkeypatch.setattr(trying.explaining, "tried", lambda *given: (held.append(trying._turn.locked()), real(*given))[1])
+    assert client_of("member").post(reverse("detect:try"), {"text": '{"a": "b"}'}).status_code == 200
+    assert (held, trying._turn.locked()) == ([True], False)
+
+
 def test_an_organisation_switches_rules_for_its_own_sources_and_nothing_of_the_node(installed, three, client_of, organisations):
     from lianfang.commons.people.queries import viewer_of
     from lianfang.kernel.errors import Refused

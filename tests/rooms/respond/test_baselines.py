@@ -7,6 +7,8 @@ from datetime import timedelta
 from html import unescape
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -15,11 +17,15 @@ from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.ledger import queries as ledger
 from lianfang.commons.people import actions as people
 from lianfang.commons.people.queries import viewer_of
+from lianfang.engines.series import DAY, Baseline, Kind, Spec
 from lianfang.kernel import clock
+from lianfang.kernel.errors import Invalid
 from lianfang.kernel.viewer import SYSTEM
 from lianfang.rooms.detect import actions as detect
 from lianfang.rooms.detect import models as detect_models
+from lianfang.rooms.detect.actions import baselining
 from lianfang.rooms.lake import actions as lake
+from lianfang.rooms.lake import queries as lake_queries
 from lianfang.rooms.respond import models
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -133,6 +139,130 @@ def test_what_was_stored_before_the_baseline_came_is_its_history(script, node):
     detect.judge_baselines()
     script((timedelta(minutes=6), "db-01", accepted("li")))
     assert len(alerts(node)) == 1
+
+
+def test_what_was_told_of_the_events_is_told_anew_when_it_learns_anew(script, node, three, organisations, monkeypatch):
+    """Also where a look is under way: what that counted is not kept over what was asked for since."""
+    boss = viewer_of(three.person("boss", organisations.root, "administrator"))
+    script(*weeks(1))
+    row, real = detect_models.Baseline.objects.get(rule=node), baselining.judge
+
+    def meanwhile(base, *, now):
+        detect.relearn_baseline(row, actor=boss)
+        return real(base, now=now)
+
+    monkeypatch.setattr(baselining, "judge", meanwhile)
+    script((timedelta(minutes=6), "app-01", accepted("li")))
+    row.refresh_from_db()
+    assert (row.basis, row.told) == ("", {})
+    monkeypatch.setattr(baselining, "judge", real)
+    detect.judge_baselines()
+    row.refresh_from_db()
+    assert row.told["events"] == 4 * 6 + 1
+    detect.change_baseline(row, {"days": 60}, actor=boss)
+    detect.judge_baselines()
+    row.refresh_from_db()
+    assert row.told["events"] == 4 * 6 + 1, "other days are other counts, not more of them"
+
+
+def test_numbers_that_no_longer_go_with_the_rule_stop_nothing_and_are_said(script, node, three, organisations):
+    boss = three.person("boss", organisations.root, "administrator")
+    script(*weeks(1))
+    row = detect_models.Baseline.objects.get(rule=node)
+    detect.change_baseline(row, {"learning": 25}, actor=viewer_of(boss))
+    assert "days: 30" in node.text or "days: 60" in node.text
+    detect_models.Rule.objects.filter(pk=node.pk).update(text=re.sub(r"days: \d+", "days: 20", node.text))
+    before = dict(detect_models.Baseline.objects.values_list("rule__path", "ran"))
+    detect.judge_baselines()
+    after = dict(detect_models.Baseline.objects.values_list("rule__path", "ran"))
+    assert all(after[path] > before[path] for path in after)
+    admin = browser(boss)
+    assert "trouble" in words(admin.get(reverse("detect:baseline_list")))
+    page = words(admin.get(reverse("detect:baseline", kwargs={"pk": row.pk})))
+    assert "no longer goes with the numbers of the rule" in page
+    assert admin.get(reverse("detect:baseline_change", kwargs={"pk": row.pk})).status_code == 200
+    detect.change_baseline(row, {"learning": None}, actor=viewer_of(boss))
+    assert "no longer goes" not in words(admin.get(reverse("detect:baseline", kwargs={"pk": row.pk})))
+
+
+def test_one_that_cannot_be_judged_holds_up_no_other(script, node, monkeypatch):
+    script(*weeks(1))
+    real = lake_queries.arrived
+
+    def arrived(tally, *given, **more):
+        if tally.value == ("host",):
+            raise Invalid("The lake cannot be read", why="A file is gone.", todo="Look at the lake.")
+        return real(tally, *given, **more)
+
+    monkeypatch.setattr(lake_queries, "arrived", arrived)
+    script((timedelta(minutes=6), "app-01", accepted("li")))
+    troubles = dict(detect_models.Baseline.objects.values_list("rule__path", "trouble"))
+    assert "cannot be read" in troubles["logon/account_new_server.yml"]
+    assert troubles["logon/account_new_address.yml"] == ""
+    row = detect_models.Baseline.objects.get(rule__path="logon/account_never_seen.yml")
+    assert row.told["events"] == 4 * 6 + 1
+
+
+def test_what_is_no_set_of_numbers_is_refused(script, node, three, organisations):
+    script(*weeks(1))
+    row = detect_models.Baseline.objects.get(rule=node)
+    admin = browser(three.person("boss", organisations.root, "administrator"))
+    for given in ([1], "x", {"days": "many"}, {"days": [3]}, {"learning": 400}):
+        answer = admin.patch(f"/api/detect/baselines/{row.pk}/", {"given": given}, content_type="application/json")
+        assert answer.status_code == 422, (given, answer.content)
+
+
+def test_nobody_fell_silent_whose_logs_are_not_read_yet(script, node, organisations, monkeypatch):
+    """The worker was away for an hour: it reads what came piece by piece."""
+    monkeypatch.setattr(baselining, "PIECE", 20)
+    then = clock.now().replace(minute=30, second=0, microsecond=0) - timedelta(hours=3)
+
+    def hour(*hosts, ago=timedelta()):
+        return [(ago + timedelta(seconds=n), host, f"did {n}") for host in hosts for n in range(30)]
+
+    with clock.frozen(then):
+        script(*[line for week in (3, 2, 1) for line in hour("app-01", "db-01", ago=timedelta(weeks=week))])
+    with clock.frozen(then + timedelta(minutes=2)), monkeypatch.context() as away:
+        away.setattr(detect, "judge_baselines", lambda: 0)
+        script(*hour("app-01"))
+        script(*hour("db-01"))
+    rule = detect_models.Rule.objects.get(path="host/fell_silent.yml")
+    with clock.frozen(then + timedelta(hours=1)):
+        detect.judge_baselines()
+        assert detect_models.Baseline.objects.get(rule=rule).told["events"] == 2 * 4 * 30
+        assert not detect_models.Finding.objects.filter(rule_uid=rule.uid).exists()
+
+
+def test_what_a_baseline_knows_stands_in_rows_that_stay_small(script, node):
+    """Databases that spread take no row of several megabytes."""
+    script(*weeks(1))
+    row = detect_models.Baseline.objects.get(rule=node)
+    numbers, base = np.random.default_rng(7), Baseline(Spec(Kind.NEW_PAIR))
+    names = pa.array([f"{one:x}" for one in numbers.integers(1 << 60, 1 << 62, 300_000)])
+    now = int(clock.now().timestamp() * 1000)
+    whole = {"place": pa.array(["01"] * len(names)), "group": pa.array([""] * len(names)), "entity": names, "value": names.take(pa.array(numbers.permutation(len(names)))), "first": pa.array(now - numbers.integers(0, 20 * DAY, len(names)))}
+    base.take(pa.table(whole | {"n": pa.array(numbers.integers(1, 1 << 40, len(names))), "level": pa.array(np.full(len(names), 2))}), now=now)
+    state = base.snapshot()
+    assert len(state) > 6 << 20
+    for content in (state, state[: 3 << 20], b""):
+        detect_models.BaselinePart.put(row, content)
+        assert detect_models.BaselinePart.whole(row) == content
+        assert max((len(one) for one in detect_models.BaselinePart.objects.values_list("content", flat=True)), default=0) <= 1 << 20
+    detect_models.BaselinePart.put(row, state)
+    script((timedelta(minutes=6), "app-01", accepted("li")))
+    row.refresh_from_db()
+    assert row.told["entities"] > 100_000, "it went on from the parts"
+
+
+def test_what_it_learned_from_a_source_goes_with_the_source(script, node):
+    script(*weeks(1))
+    assert detect_models.BaselinePart.objects.exists()
+    detect.forget_source("edge")
+    assert not detect_models.BaselinePart.objects.exists()
+    assert not any(bytes(content) for content in detect_models.Matches.objects.values_list("content", flat=True))
+    detect.judge_baselines()
+    row = detect_models.Baseline.objects.get(rule=node)
+    assert row.told["events"] == 4 * 6, "what is stored is counted again"
 
 
 def test_an_exception_takes_what_is_normal_here(script, node, three, organisations):

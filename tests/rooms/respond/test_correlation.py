@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from datetime import timedelta
@@ -320,7 +321,8 @@ def test_nothing_is_worked_out_while_the_database_waits(script, monkeypatch):
 
 def test_a_state_of_another_version_is_begun_anew(script, caplog):
     script(*[failed(60 - n) for n in range(3)])
-    detect_models.Correlating.objects.update(state=b"LFCORR1 of before", token=new_id())
+    detect_models.CorrelatingPart.put(detect_models.Correlating.objects.get(), b"LFCORR1 of before")
+    detect_models.Correlating.objects.update(token=new_id())
     script(*[failed(30 - n) for n in range(6)], accepted(5))
     assert "begins anew" in caplog.text
     assert [alert.count for alert in alerts()] == [7]
@@ -339,6 +341,35 @@ def test_a_batch_that_is_brought_twice_counts_once(script):
     assert detect_models.Matches.objects.count() == 1
 
 
+def test_marks_and_state_of_a_flood_stand_in_rows_that_stay_small(script, monkeypatch):
+    """Databases that spread take no row of several megabytes, and all that happened in one source in a second may be a batch."""
+    from lianfang.commons.frame.parted import PART
+    from lianfang.rooms.detect.actions.marking import Marker
+    from lianfang.rooms.detect.queries import loading
+    from lianfang.rooms.lake.types import Batch
+
+    monkeypatch.setattr(correlating, "STEPS_APART", 1)
+    number, now = 20_000, clock.now()
+    names = [hashlib.sha256(f"{n}".encode()).hexdigest() for n in range(number)]
+    columns = {"time": [now] * number, "event_id": names, "host": names, "user": names, "src_ip": names, "process": [name * 2 for name in names], "territory": ["01"] * number, "level": [2] * number}
+    uid = "6b7a1c1e-7b2e-4a58-9d0e-0000000000a1"
+    Marker(loading.correlations(), ()).keep(Batch("flood:edge", "edge", [{"a": "b"}] * number, [b""] * number, [("", "", "")] * number, columns), dict.fromkeys(range(number), (uid,)))
+    sizes = [len(content) for content in detect_models.Matches.objects.values_list("content", flat=True)]
+    assert sum(sizes) > 6 << 20
+    assert max(sizes) <= PART
+    jobs.work(once=True)
+    detect.correlate()
+    seat = detect_models.Correlating.objects.get()
+    assert seat.told["matches"] == number
+    parts = [len(content) for content in detect_models.CorrelatingPart.objects.values_list("content", flat=True)]
+    assert sum(parts) > PART >= max(parts)
+    detect_models.Correlating.objects.update(token=new_id())
+    correlating._mine.clear()
+    script(*[failed(30 - n) for n in range(6)], accepted(5))
+    assert [alert.count for alert in alerts()] == [7]
+    assert detect_models.Correlating.objects.get().told["matches"] >= number + 7, "it went on from the parts"
+
+
 def test_a_correlation_that_is_switched_off_is_silent_and_its_rules_stay_quiet(script):
     rule = detect_models.Rule.objects.get(uid=GUESSED)
     assert (rule.category, rule.fields) == ("correlation", ["host", "src_ip"])
@@ -355,5 +386,5 @@ def test_the_ledger_says_what_was_found(script):
 
 def test_a_state_of_another_version_holds_nothing_up(home):
     """After an update the correlator begins anew rather than never again."""
-    detect_models.Correlating.objects.create(name=correlating.SEAT, state=b"what an earlier version wrote")
+    detect_models.CorrelatingPart.put(detect_models.Correlating.objects.create(name=correlating.SEAT), b"what an earlier version wrote")
     assert correlating.correlate() == 0

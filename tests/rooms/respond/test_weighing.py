@@ -8,6 +8,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from lianfang.rooms.respond import actions, models
+from lianfang.rooms.respond.actions import weighing
 
 pytestmark = pytest.mark.django_db
 
@@ -157,6 +158,42 @@ def test_the_unit_above_says_it_for_all_below_until_one_says_otherwise(raised, b
     actions.rank_anew()
     alert.refresh_from_db()
     assert terms(alert)["asset"].facts == {"importance": 1, "about": "user"}
+
+
+def test_ranges_are_read_once_and_again_when_one_changes(raised, browser, django_assert_num_queries):
+    client = browser("member")
+
+    def say(path, **given):
+        answer = getattr(client, "patch" if given.pop("known", False) else "post")(path, json.dumps(given), content_type="application/json")
+        assert answer.status_code in (200, 201), answer.content
+        return answer.json()["id"]
+
+    one = say("/api/respond/importance/", about="range", value="10.1.0.0/16", importance=3)
+    say("/api/respond/importance/", about="range", value="10.2.0.0/16", importance=1)
+
+    (alert,) = raised((0, "dump", "core-1", {"entities": {"ips": ["10.1.3.4"]}}))
+    assert weighing.Weights([alert]).stake(alert).importance == 3
+    with django_assert_num_queries(4):  # judgements; whether anything is said; how the ranges stand; the host
+        weighing.Weights([alert])
+    say(f"/api/respond/importance/{one}/", known=True, importance=1)
+    assert weighing.Weights([alert]).stake(alert).importance == 1
+    assert client.delete(f"/api/respond/importance/{one}/").status_code in (200, 204)
+    assert weighing.Weights([alert]).stake(alert).importance == 0
+
+
+def test_an_alert_that_was_ranked_meanwhile_keeps_what_it_has(raised, browser, monkeypatch):
+    first, second = raised((0, "noisy", "web-1"), (DAY, "noisy", "web-2"))
+    decide(browser("member"), first, "close", verdict="false_positive")
+    real = weighing.Weights.weighed
+
+    def meanwhile(self, alert, reasons):
+        models.Alert.objects.filter(pk=second.pk).update(reasons=second.reasons[:1])
+        return real(self, alert, reasons)
+
+    monkeypatch.setattr(weighing.Weights, "weighed", meanwhile)
+    actions.rank_anew()
+    second.refresh_from_db()
+    assert len(second.reasons) == 1
 
 
 def test_a_verdict_is_weighed_outside_what_writes_it(raised, viewers, django_assert_max_num_queries):

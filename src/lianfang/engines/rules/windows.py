@@ -18,7 +18,7 @@ Bools = npt.NDArray[np.bool_]
 
 SHIFT = 42
 TIME = (1 << SHIFT) - 1
-"""Milliseconds since 1970 fit into 42 bits until the year 2109; 2 million groups fit above them."""
+"""Milliseconds since 1970 fit into 42 bits until the year 2109; a million groups fit above them."""
 MOST_GROUPS = 1 << (62 - SHIFT)
 SCALE = 1000
 """Amounts are whole thousandths, so that sums are exact in whatever order they are made."""

@@ -21,18 +21,19 @@ from lianfang.kernel.errors import Invalid
 HOUR, DAY = 3_600_000, 86_400_000
 """Milliseconds."""
 LATE = 3
-"""So many days after it happened an event is still judged; what comes later counts as history alone."""
+"""What happened on the last so many days, today among them, is judged; what comes later counts as history alone."""
 AHEAD = 600_000
 """An event this far in the future has a clock that is wrong: it would be taken for history."""
 MEMORY = 24 << 20
 APART = "\x1f"
 INTS = np.ndarray[Any, np.dtype[np.int64]]
-_NAMES, _CELLS, _VERSION = "names", ("group", "entity", "value", "bucket", "n", "first", "due", "said"), 1
+_NAMES, _CELLS, _VERSION = "names", ("group", "entity", "value", "bucket", "n", "first", "due", "said", "level"), 2
 _KEY = ["group", "entity", "value", "bucket"]
-_SCHEMA = pa.schema([("group", pa.int32()), ("entity", pa.int32()), ("value", pa.int32()), ("bucket", pa.int32()), ("n", pa.int64()), ("first", pa.int64()), ("due", pa.int8()), ("said", pa.int8())])
-_CELL_BYTES = 34
+_SCHEMA = pa.schema([("group", pa.int32()), ("entity", pa.int32()), ("value", pa.int32()), ("bucket", pa.int32()), ("n", pa.int64()), ("first", pa.int64()), ("due", pa.int8()), ("said", pa.int8()), ("level", pa.int8())])
+_SUMMED = {"n": "sum", "first": "min", "due": "max", "said": "max", "level": "max"}
+_CELL_BYTES = 35
 _HEAVY = 5000
-"""An entity with more cells than this goes first when there is no room: what it does next will be new whatever it is."""
+"""Of an entity with more cells than this, what it was met with last goes first when there is no room."""
 
 
 class Kind(StrEnum):
@@ -75,7 +76,9 @@ class Spec:
             raise Invalid("This baseline cannot be judged", why=wrong, todo="Change its numbers.")
 
     def _contradictions(self) -> tuple[tuple[bool, str], ...]:
+        whole = (self.days, self.learning, self.least, self.most, self.weeks, self.floor, self.settle)
         return (
+            (any(type(one) is not int for one in whole), "All but shares and deviations are whole numbers."),
             (not 1 <= self.days <= 120, "It looks back 1 to 120 days."),
             (not 1 <= self.learning <= self.days, "The days of learning are at least one, and at most those it looks back."),
             (self.kind is Kind.RATE and not 2 <= self.weeks <= self.days // 7, "A rate needs at least two weeks of samples, and days enough for them."),
@@ -107,7 +110,7 @@ class Baseline:
         self.told: Counter[str] = Counter()
 
     def take(self, events: pa.Table, *, now: int, judge: bool = True) -> None:
-        """Count events: ``place``, ``group``, ``entity``, ``value`` (text), ``first`` (milliseconds), ``n``. ``judge=False``: they are history, whatever they are."""
+        """Count events: ``place``, ``group``, ``entity``, ``value`` (text), ``first`` (milliseconds), ``n``, ``level`` (of their data, the highest). ``judge=False``: they are history, whatever they are."""
         moments, count = events["first"].cast(pa.int64()), int(pc.sum(events["n"]).as_py() or 0)
         old = (now // DAY - LATE - self.spec.days - 1) * DAY
         events = events.filter(pc.and_(pc.greater_equal(moments, old), pc.less_equal(moments, now + AHEAD)))
@@ -120,7 +123,7 @@ class Baseline:
         codes = {name: self._codes(column) for name, column in columns.items()}
         first = events["first"].cast(pa.int64()).to_numpy()
         rows = events.num_rows
-        fresh = pa.table([codes["group"], codes["entity"], codes["value"], (first // self.spec.span).astype(np.int32), events["n"].cast(pa.int64()), first, np.full(rows, judge, np.int8), np.zeros(rows, np.int8)], schema=_SCHEMA)
+        fresh = pa.table([codes["group"], codes["entity"], codes["value"], (first // self.spec.span).astype(np.int32), events["n"].cast(pa.int64()), first, np.full(rows, judge, np.int8), np.zeros(rows, np.int8), events["level"].cast(pa.int8())], schema=_SCHEMA)
         self._merge(fresh)
         if self.size > self.memory:
             self._shed()
@@ -190,8 +193,8 @@ class Baseline:
         return pc.index_in(column, self.names).cast(pa.int32())
 
     def _merge(self, fresh: pa.Table) -> None:
-        grouped = pa.concat_tables([self.cells, fresh]).group_by(_KEY).aggregate([("n", "sum"), ("first", "min"), ("due", "max"), ("said", "max")])
-        self.cells = pa.table({name: grouped[name if name in _KEY else f"{name}_{'sum' if name == 'n' else 'min' if name == 'first' else 'max'}"] for name in _CELLS}).cast(_SCHEMA)
+        grouped = pa.concat_tables([self.cells, fresh]).group_by(_KEY).aggregate(list(_SUMMED.items()))
+        self.cells = pa.table({name: grouped[f"{name}_{_SUMMED[name]}" if name in _SUMMED else name] for name in _CELLS}).cast(_SCHEMA)
 
     def _keep(self, mask: Any) -> None:
         """Only these cells, and the names that they need."""
@@ -202,15 +205,21 @@ class Baseline:
         self.names, self.cells = self.names.take(pa.array(used, pa.int64())), cells.cast(_SCHEMA)
 
     def _shed(self) -> None:
-        """Make room: first entities with the most cells, then those known for the shortest time. Whoever has been known for long stays."""
-        by_entity = self.cells.group_by("entity").aggregate([("bucket", "min"), ("bucket", "count")])
-        number, first = by_entity["bucket_count"].to_numpy(), by_entity["bucket_min"].to_numpy()
-        order = np.lexsort((by_entity["entity"].to_numpy(), -first, -np.where(number > _HEAVY, number, 0)))
+        """Make room: of entities with very many cells first what was met last, then entities known for the shortest time. What has been known for long stays."""
+        entity, value = (self.cells[name].to_numpy().astype(np.int64) for name in ("entity", "value"))
+        heavy = np.bincount(entity)[entity]
+        units, at, number = np.unique(entity << 32 | np.where(heavy > _HEAVY, value + 1, 0), return_inverse=True, return_counts=True)
+        first = np.full(len(units), np.iinfo(np.int64).max)
+        np.minimum.at(first, at, self.cells["bucket"].to_numpy().astype(np.int64))
+        weight = np.zeros(len(units), np.int64)
+        weight[at] = np.where(heavy > _HEAVY, heavy, 0)
+        order = np.lexsort((units, -first, -weight))
         each = self.size / max(1, self.cells.num_rows)
-        gone = np.searchsorted(np.cumsum(number[order]) * each, self.size - 0.8 * self.memory) + 1
-        lost = by_entity["entity"].to_numpy()[order[:gone]]
-        self.told["shed"] += len(lost)
-        self._keep(pc.invert(pc.is_in(self.cells["entity"], pa.array(lost, pa.int32()))))
+        gone = int(np.searchsorted(np.cumsum(number[order]) * each, self.size - 0.8 * self.memory)) + 1
+        lost = np.zeros(len(units), np.bool_)
+        lost[order[:gone]] = True
+        self.told["shed"] += int(lost.sum())
+        self._keep(pa.array(~lost[at]))
 
 
 def _joined(*columns: Any) -> pa.Array:

@@ -43,7 +43,8 @@ class Departure:
 
     ``seen``, ``usual``, ``spread``: rate and peer: counts; rarity: members that have the value, and how many may have a rare one; otherwise the day's
     events and the number of values known. ``far``: in spreads. ``samples`` from ``since`` to ``until`` (milliseconds), on ``days`` different days (rarity, peer: ``members``). ``known``:
-    the usual values, or the members, with their numbers. ``at``: begin of the bucket, ``first``: of its first event.
+    the usual values, or the members, with their numbers. ``at``: begin of the bucket, ``first``: of its first event. ``level``: the highest data level of what
+    ``known`` and ``curve`` tell.
     """
 
     kind: Kind
@@ -66,6 +67,7 @@ class Departure:
     until: int
     known: tuple[tuple[str, float], ...]
     curve: tuple[Point, ...]
+    level: int
 
 
 def robust(samples: Any) -> tuple[float, float]:
@@ -102,6 +104,7 @@ class _Cells:
     first: INTS
     due: INTS
     said: INTS
+    level: INTS
 
     def between(self, low: int, high: int) -> slice:
         """Cells of the buckets ``[low, high)``."""
@@ -138,6 +141,9 @@ def _days(base: Baseline, now: int) -> Iterator[Departure]:
     _mark(base, cells, ready, fit, told)
 
 
+_RIGHT = 0xFFFFFFFF
+
+
 def _pair(left: INTS, right: INTS) -> INTS:
     return left.astype(np.int64) << 32 | right.astype(np.int64)
 
@@ -166,9 +172,13 @@ def _unseen(base: Baseline, cells: _Cells, day: int, rows: INTS) -> Iterator[tup
     rows = rows[_known_for(cells.entity[rows], entities, firsts, day, spec.learning)]
     if spec.kind is Kind.NEW_PAIR:
         rows = rows[_known_for(cells.value[rows], *_firsts(cells.value[before], cells.bucket[before]), day, spec.learning)]
+    owns: dict[int, tuple[INTS, INTS, INTS]] = {}
     for row in rows:
-        own = np.flatnonzero(cells.entity[before] == cells.entity[row]) + before.start
-        values, active = np.unique(cells.value[own]), np.unique(cells.bucket[own])
+        entity = int(cells.entity[row])
+        if entity not in owns:  # one that meets very many new values is looked at once
+            own = np.flatnonzero(cells.entity[before] == entity) + before.start
+            owns[entity] = own, np.unique(cells.value[own]), np.unique(cells.bucket[own])
+        own, values, active = owns[entity]
         if len(active) < spec.least or len(values) > spec.most:
             base.told["varied" if len(values) > spec.most else "few"] += 1
             continue
@@ -177,7 +187,7 @@ def _unseen(base: Baseline, cells: _Cells, day: int, rows: INTS) -> Iterator[tup
         curve = [Point((day - spec.back + number) * DAY, float(count)) for number, count in enumerate(counts) if number >= int(active[0]) - (day - spec.back)]
         curve += [Point(at * DAY, 0.0) for at in range(int(active[-1]) + 1, day)] + [Point(day * DAY, float(cells.n[row]))]
         known = _largest(base, cells, own, "value")
-        yield int(row), _departure(base, cells, row, seen=float(cells.n[row]), usual=float(len(values)), spread=0.0, far=0.0, samples=int(cells.n[own].sum()), days=len(active), members=0, since=int(active[0]), known=known, curve=curve)
+        yield int(row), _departure(base, cells, row, seen=float(cells.n[row]), usual=float(len(values)), spread=0.0, far=0.0, samples=int(cells.n[own].sum()), days=len(active), members=0, since=int(active[0]), known=known, curve=curve, behind=own)
 
 
 def _rare(base: Baseline, cells: _Cells, day: int, rows: INTS) -> Iterator[tuple[int, Departure]]:
@@ -185,21 +195,26 @@ def _rare(base: Baseline, cells: _Cells, day: int, rows: INTS) -> Iterator[tuple
     spec = base.spec
     before, within = cells.between(day - spec.back, day), cells.between(day - spec.back, day + 1)
     rows = rows[~np.isin(_pair(cells.entity[rows], cells.value[rows]), np.unique(_pair(cells.entity[before], cells.value[before])))]
-    having = np.unique(_pair(cells.value[within], cells.entity[within])) >> 32
     groups, firsts = _firsts(cells.group[before], cells.bucket[before])
     rows = rows[_known_for(cells.group[rows], groups, firsts, day, spec.learning)]
-    members = np.unique(_pair(cells.group[within], cells.entity[within])) >> 32
+    entities, at = np.unique(cells.entity[within], return_index=True)
+    whose = cells.group[within][at]
+    members = dict(zip(*(each.tolist() for each in np.unique(whose, return_counts=True)), strict=True))
+    pairs = np.unique(_pair(cells.value[within], cells.entity[within]))
+    having, numbers = np.unique(_pair(whose[np.searchsorted(entities, pairs & _RIGHT)], pairs >> 32), return_counts=True)
+    has_each = dict(zip(having.tolist(), numbers.tolist(), strict=True))
     for row in rows:
-        has, all_of = int((having == cells.value[row]).sum()), int((members == cells.group[row]).sum())
+        group, value = int(cells.group[row]), int(cells.value[row])
+        has, all_of = has_each[group << 32 | value], members[group]
         if all_of < spec.least or has > spec.share * all_of:
             continue
-        same = np.flatnonzero(cells.group[within] == cells.group[row]) + within.start
-        values, counts = np.unique(np.unique(_pair(cells.value[same], cells.entity[same])) >> 32, return_counts=True)
+        same = np.flatnonzero(cells.group[within] == group) + within.start
+        values, counts = having[having >> 32 == group] & _RIGHT, numbers[having >> 32 == group]
         top = sorted(((base.name(code)[-1], float(count)) for code, count in zip(values, counts, strict=True)), key=lambda one: (-one[1], one[0]))[:SHOWN]
-        mine = base.name(cells.value[row])[-1]
+        mine = base.name(value)[-1]
         curve = [Point(0, count, label=name) for name, count in top if name != mine] + [Point(0, float(has), high=spec.share * all_of, label=mine)]
         own_days = np.unique(cells.bucket[same])
-        yield int(row), _departure(base, cells, row, seen=float(has), usual=spec.share * all_of, spread=0.0, far=0.0, samples=int(cells.n[same].sum()), days=len(own_days), members=all_of, since=int(own_days[0]), known=tuple(top), curve=curve)
+        yield int(row), _departure(base, cells, row, seen=float(has), usual=spec.share * all_of, spread=0.0, far=0.0, samples=int(cells.n[same].sum()), days=len(own_days), members=all_of, since=int(own_days[0]), known=tuple(top), curve=curve, behind=same)
 
 
 def _peers(base: Baseline, cells: _Cells, day: int, rows: INTS) -> Iterator[tuple[int, Departure]]:
@@ -209,33 +224,51 @@ def _peers(base: Baseline, cells: _Cells, day: int, rows: INTS) -> Iterator[tupl
     groups, firsts = _firsts(cells.group[before], cells.bucket[before])
     rows = rows[_known_for(cells.group[rows], groups, firsts, day, spec.learning)]
     keys, numbers = _daily(cells, today, distinct=spec.distinct)
-    pool = dict[int, tuple[INTS, INTS]]()
-    for entity in np.unique(cells.entity[rows]):
-        mine = rows[cells.entity[rows] == entity]
-        same = np.flatnonzero(cells.entity[today] == entity) + today.start
-        seen = int(numbers[keys == (int(entity) << 32 | day)][0])
-        if seen < spec.floor or cells.said[same].any():
+    pools = dict[int, _Pool]()
+    for entity in np.unique(cells.entity[rows]).tolist():
+        seen = int(numbers[np.searchsorted(keys, entity << 32 | day)])
+        if seen < spec.floor:
             continue
+        mine = rows[cells.entity[rows] == entity]
         group = int(cells.group[mine[0]])
-        if group not in pool:
-            pool[group] = _daily(cells, before, distinct=spec.distinct, group=group)
-        of, samples = pool[group]
-        others = of >> 32 != entity
-        members = len(np.unique(of[others] >> 32))
+        if group not in pools:
+            pools[group] = _Pool(*_daily(cells, before, distinct=spec.distinct, group=group))
+        pool = pools[group]
+        members = len(pool.members) - int(entity in pool.members)
         if members < spec.least:
             base.told["few"] += 1
             continue
-        usual, spread = robust(samples[others])
+        if not pool.may_stand_out(entity, seen, spec.far):
+            continue
+        others = pool.of >> 32 != entity
+        usual, spread = robust(pool.samples[others])
         far = (seen - usual) / spread
-        if far < spec.far:
+        same = np.flatnonzero(cells.entity[today] == entity) + today.start
+        if far < spec.far or cells.said[same].any():
             continue
         row = int(mine[np.argmin(cells.first[mine])])
-        each = {int(one): float(np.median(samples[of >> 32 == one])) for one in np.unique(of[others] >> 32)}
+        whole = np.flatnonzero(cells.group[before] == group) + before.start
+        each = {one: float(np.median(pool.samples[pool.of >> 32 == one])) for one in pool.members if one != entity}
         known = tuple(sorted(((base.name(code)[-1], number) for code, number in each.items()), key=lambda one: (-one[1], one[0])))
-        curve = [Point(0, number, max(0.0, usual - spec.far * spread), usual + spec.far * spread, name) for name, number in known[: LONGEST_CURVE - 1]]
-        curve.append(Point(0, float(seen), max(0.0, usual - spec.far * spread), usual + spec.far * spread, base.name(int(entity))[-1]))
-        active = np.unique(of[others] & 0xFFFFFFFF)
-        yield row, _departure(base, cells, row, seen=float(seen), usual=usual, spread=spread, far=far, samples=int(others.sum()), days=len(active), members=members, since=int(active[0]), known=known[:SHOWN], curve=curve, whole=same)
+        low, high = max(0.0, usual - spec.far * spread), usual + spec.far * spread
+        curve = [Point(0, number, low, high, name) for name, number in known[: LONGEST_CURVE - 1]] + [Point(0, float(seen), low, high, base.name(entity)[-1])]
+        active = np.unique(pool.of[others] & _RIGHT)
+        yield row, _departure(base, cells, row, seen=float(seen), usual=usual, spread=spread, far=far, samples=int(others.sum()), days=len(active), members=members, since=int(active[0]), known=known[:SHOWN], curve=curve, behind=whole, whole=same)
+
+
+class _Pool:
+    """The days of a group: (entity, day) in one number, and how much each was."""
+
+    def __init__(self, of: INTS, samples: INTS):
+        self.of, self.samples = of, samples
+        members, numbers = np.unique(of >> 32, return_counts=True)
+        self.members: dict[int, int] = dict(zip(members.tolist(), numbers.tolist(), strict=True))
+        self._sorted = np.sort(samples)
+
+    def may_stand_out(self, entity: int, seen: int, far: float) -> bool:
+        """Whether it can be far from the others at all: without its own days, what stands at any place in their order is no less than with them."""
+        least = float(self._sorted[(len(self._sorted) - self.members.get(entity, 0) - 1) // 2])
+        return seen - least >= far * sqrt(max(least, 1.0)) * (1 - 1e-9)
 
 
 def _daily(cells: _Cells, part: slice, *, distinct: bool, group: int | None = None) -> tuple[INTS, INTS]:
@@ -273,8 +306,14 @@ def _rates(base: Baseline, now: int) -> Iterator[Departure]:
             told.append(row)
             yield one
     if spec.below:
+        left = MOST
         for hour in range(max(begin, closed - LATE * 24), closed):
-            yield from _fallen(base, cells, hour, entities, starts)
+            fallen = list(_fallen(base, cells, hour, entities, starts, left))
+            yield from fallen
+            left -= len(fallen)
+            if not left:
+                base.judged_to = hour + 1
+                break
     _mark(base, cells, ready, fit, told)
 
 
@@ -307,8 +346,8 @@ def _above(base: Baseline, cells: _Cells, hour: int, rows: INTS, entities: INTS,
             yield row, _rate(base, cells, hour, int(entity), seen, usual, spread, samples, int(cells.first[row]), int(starts[np.searchsorted(entities, entity)]))
 
 
-def _fallen(base: Baseline, cells: _Cells, hour: int, entities: INTS, starts: INTS) -> Iterator[Departure]:
-    """Who was heard much less than usual in an hour in which others were; when nothing came from anybody it is the way here that is broken."""
+def _fallen(base: Baseline, cells: _Cells, hour: int, entities: INTS, starts: INTS, most: int) -> Iterator[Departure]:
+    """Who was heard much less than usual in an hour in which others were; when nothing came from anybody it is the way here that is broken. Of very many those that fell farthest."""
     spec = base.spec
     part = cells.between(hour, hour + 1)
     if part.start == part.stop:
@@ -317,12 +356,14 @@ def _fallen(base: Baseline, cells: _Cells, hour: int, entities: INTS, starts: IN
     now = np.zeros(len(entities))
     np.add.at(now, np.searchsorted(entities, cells.entity[part]), cells.n[part])
     weeks = _weeks(cells, hour, entities, starts, spec.back)
-    enough = (~np.isnan(weeks)).sum(axis=1) >= spec.weeks
-    for at in np.flatnonzero(enough):
-        samples = weeks[at][~np.isnan(weeks[at])]
-        usual, spread = robust(samples)
+    found = []
+    for at in np.flatnonzero((~np.isnan(weeks)).sum(axis=1) >= spec.weeks).tolist():
+        usual, spread = robust(samples := weeks[at][~np.isnan(weeks[at])])
         if usual >= spec.least and usual - now[at] >= spec.far * spread:
-            yield _rate(base, cells, hour, int(entities[at]), int(now[at]), usual, spread, samples, hour * HOUR, int(starts[at]))
+            found.append(((now[at] - usual) / spread, at, usual, spread, samples))
+    base.told["more"] += max(0, len(found) - most)
+    for _far, at, usual, spread, samples in sorted(found, key=lambda one: one[:2])[:most]:
+        yield _rate(base, cells, hour, int(entities[at]), int(now[at]), usual, spread, samples, hour * HOUR, int(starts[at]))
 
 
 def _rate(base: Baseline, cells: _Cells, hour: int, entity: int, seen: int, usual: float, spread: float, samples: Any, first: int, start: int) -> Departure:
@@ -341,13 +382,17 @@ def _rate(base: Baseline, cells: _Cells, hour: int, entity: int, seen: int, usua
             low, high = max(0.0, middle - base.spec.far * wide), middle + base.spec.far * wide
         curve.append(Point(at * HOUR, float(counts.get(at, 0)), low, high))
     since = hour - len(samples) * WEEK
-    return Departure(Kind.RATE, place, group, name, "", hour * HOUR, (hour + 1) * HOUR, first, seen, float(seen), usual, spread, (seen - usual) / spread, len(samples), len(samples), 0, since * HOUR, (hour - WEEK) * HOUR, tuple((str((hour - (len(samples) - number) * WEEK) * HOUR), float(one)) for number, one in enumerate(samples[::-1])), tuple(curve))
+    return Departure(Kind.RATE, place, group, name, "", hour * HOUR, (hour + 1) * HOUR, first, seen, float(seen), usual, spread, (seen - usual) / spread, len(samples), len(samples), 0, since * HOUR, (hour - WEEK) * HOUR, tuple((str((hour - (len(samples) - number) * WEEK) * HOUR), float(one)) for number, one in enumerate(samples[::-1])), tuple(curve), _level(cells, own))
 
 
-def _departure(base: Baseline, cells: _Cells, row: int, *, seen: float, usual: float, spread: float, far: float, samples: int, days: int, members: int, since: int, known: tuple[tuple[str, float], ...], curve: Iterable[Point], whole: INTS | None = None) -> Departure:
+def _departure(base: Baseline, cells: _Cells, row: int, *, seen: float, usual: float, spread: float, far: float, samples: int, days: int, members: int, since: int, known: tuple[tuple[str, float], ...], curve: Iterable[Point], behind: INTS, whole: INTS | None = None) -> Departure:
     place, group, entity = base.name(cells.entity[row])
     value = "" if base.spec.kind is Kind.PEER else base.name(cells.value[row])[-1]
     at = int(cells.bucket[row]) * DAY
     n = int(cells.n[whole].sum()) if whole is not None else int(cells.n[row])
     first = int(cells.first[whole].min()) if whole is not None else int(cells.first[row])
-    return Departure(base.spec.kind, place, group, entity, value, at, at + DAY, first, n, seen, usual, spread, far, samples, days, members, since * DAY, at, known, tuple(curve)[-LONGEST_CURVE:])
+    return Departure(base.spec.kind, place, group, entity, value, at, at + DAY, first, n, seen, usual, spread, far, samples, days, members, since * DAY, at, known, tuple(curve)[-LONGEST_CURVE:], _level(cells, behind))
+
+
+def _level(cells: _Cells, rows: INTS) -> int:
+    return int(cells.level[rows].max(initial=0))

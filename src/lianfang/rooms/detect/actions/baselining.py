@@ -8,13 +8,15 @@ again from the old state and finds the same.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from time import monotonic
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 from django.utils.translation import gettext as _
 
 from lianfang.commons.jobs import actions as jobs
@@ -50,13 +52,22 @@ def judge_baselines() -> int:
             while reached:
                 ahead, number = lake.next_piece(to, most=PIECE, viewer=SYSTEM)
                 for row in rows:
-                    found += _look(row, to, ahead or to)
+                    found += _each(row, partial(_look, reached=to, to=ahead or to, more=number >= PIECE))
                 to = ahead or to
                 if number < PIECE or monotonic() - began > SECONDS:
                     break
             for row in rows if not reached else ():
-                found += _begin(row) if monotonic() - began < SECONDS else 0
+                found += _each(row, _begin) if monotonic() - began < SECONDS else 0
         return found
+
+
+def _each(row: models.Baseline, work: Callable[[models.Baseline], int]) -> int:
+    """One that cannot be judged says why, and holds up no other."""
+    try:
+        return work(row)
+    except Fault as fault:
+        models.Baseline.objects.filter(pk=row.pk).update(trouble=str(fault)[:400])
+        return 0
 
 
 def _enrol() -> None:
@@ -68,9 +79,8 @@ def _enrol() -> None:
 def _by_reach() -> list[tuple[Reached, list[models.Baseline]]]:
     """Baselines that are on, those that have read equally far together; those that have to begin by themselves."""
     groups: dict[str, tuple[Reached, list[models.Baseline]]] = {}
-    for row in models.Baseline.objects.filter(rule__gone=False, rule__enabled=True, rule__problem="").select_related("rule", "rule__pack").defer("state", "rule__pack__problems"):
-        declared = baselines.declared(row)
-        fits = row.basis == declared.basis(declared.changed(row.given)) and row.ran is not None and row.ran > clock.now() - WEEK
+    for row in models.Baseline.objects.filter(rule__gone=False, rule__enabled=True, rule__problem="").select_related("rule", "rule__pack").defer("rule__pack__problems"):
+        fits = row.basis == baselines.declared(row).basis(baselines.spec_of(row)) and row.ran is not None and row.ran > clock.now() - WEEK
         reached = dict(row.reached) if fits else {}
         groups.setdefault(repr(sorted(reached.items())), (reached, []))[1].append(row)
     return list(groups.values())
@@ -78,21 +88,19 @@ def _by_reach() -> list[tuple[Reached, list[models.Baseline]]]:
 
 def _begin(row: models.Baseline) -> int:
     """Learn from what the lake holds already, a day at a time; then go on with what arrives."""
-    declared = baselines.declared(row)
-    spec, now = declared.changed(row.given), clock.now()
+    declared, spec, now = baselines.declared(row), baselines.spec_of(row), clock.now()
     base, to = Baseline(spec), lake.last_events(viewer=SYSTEM)
     start, milliseconds = baselines.horizon(spec, now), int(now.timestamp() * 1000)
     while start < now:
         counted = lake.stored_before(declared.tally, to, since=start, until=start + timedelta(days=1), viewer=SYSTEM)
         base.take(counted, now=milliseconds, judge=False)
         start += timedelta(days=1)
-    return _keep(row, declared, base, to)
+    return _keep(row, declared, base, to, before={})
 
 
-def _look(row: models.Baseline, reached: Reached, to: Reached) -> int:
-    """One piece, unless there is nothing in it and nothing waits to be judged."""
-    declared = baselines.declared(row)
-    spec, now = declared.changed(row.given), int(clock.now().timestamp() * 1000)
+def _look(row: models.Baseline, *, reached: Reached, to: Reached, more: bool) -> int:
+    """One piece, unless there is nothing in it and nothing waits to be judged. ``more``: what follows it is there already."""
+    declared, spec, now = baselines.declared(row), baselines.spec_of(row), int(clock.now().timestamp() * 1000)
     counted = lake.arrived(declared.tally, reached, to, viewer=SYSTEM) if to != reached else None
     if not (counted is not None and counted.num_rows) and not row.told.get("due") and not spec.below:
         row.reached, row.ran = sorted(to.items()), clock.now()
@@ -100,19 +108,19 @@ def _look(row: models.Baseline, reached: Reached, to: Reached) -> int:
         return 0
     base = Baseline(spec)
     try:
-        base.restore(bytes(models.Baseline.objects.values_list("state", flat=True).get(pk=row.pk)))
+        base.restore(models.BaselinePart.whole(row))
     except Invalid:
         models.Baseline.objects.filter(pk=row.pk).update(basis="")
         return 0
     if counted is not None:
         base.take(counted, now=now)
         base.forget(now=now)
-    return _keep(row, declared, base, to)
+    return _keep(row, declared, base, to, before=row.told, judged=not (more and spec.below))
 
 
-def _keep(row: models.Baseline, declared: Declared, base: Baseline, to: Reached) -> int:
-    """Findings first, each once; then what is known now."""
-    departures = judge(base, now=int(clock.now().timestamp() * 1000))
+def _keep(row: models.Baseline, declared: Declared, base: Baseline, to: Reached, *, before: Mapping[str, int], judged: bool = True) -> int:
+    """Findings first, each once; then what is known now. ``before``: what was told so far; ``judged``: nobody fell silent while what came from them is not read yet."""
+    departures = judge(base, now=int(clock.now().timestamp() * 1000)) if judged else []
     stored, trouble = 0, ""
     try:
         stored = sum(_store(row.rule, declared, one) for one in departures)
@@ -121,14 +129,16 @@ def _keep(row: models.Baseline, declared: Declared, base: Baseline, to: Reached)
         if departures:
             models.Baseline.objects.filter(pk=row.pk).update(trouble=trouble)
             return stored
-    told = {**row.told, "entities": base.entities, "cells": base.cells.num_rows, "bytes": base.size, "due": base.due}
-    for name, number in base.told.items():
-        told[name] = (row.told.get(name, 0) if row.basis else 0) + number
-    values: dict[str, Any] = {"reached": sorted(to.items()), "told": told, "trouble": trouble, "since": baselines.moment(base.since) if base.since is not None else None, "ran": clock.now(), "basis": declared.basis(base.spec), "state": base.snapshot(), "step": row.step + 1}
-    if models.Baseline.objects.filter(pk=row.pk, step=row.step).update(**values):
+    told = {**before, **{name: before.get(name, 0) + number for name, number in base.told.items()}, "entities": base.entities, "cells": base.cells.num_rows, "bytes": base.size, "due": base.due}
+    values: dict[str, Any] = {"reached": sorted(to.items()), "told": told, "trouble": trouble, "since": baselines.moment(base.since) if base.since is not None else None, "ran": clock.now(), "basis": declared.basis(base.spec), "step": row.step + 1}
+    state = base.snapshot()
+    with transaction.atomic():
+        kept = models.Baseline.objects.filter(pk=row.pk, step=row.step).update(**values)
+        if kept:
+            models.BaselinePart.put(row, state)
+    if kept:
         for name, value in values.items():
-            if name != "state":
-                setattr(row, name, value)
+            setattr(row, name, value)
     return stored
 
 
@@ -152,7 +162,7 @@ def _store(rule: models.Rule, declared: Declared, one: Departure) -> int:
     said = {name: getattr(rule, name) for name in storing.COPIED} | {"licence": rule.pack.licence}
     source, owners = str(events[-1]["source"]), lake.owners(viewer=SYSTEM)
     batch = f"{BASELINE}-{key[:32]}:{source}"[:120]
-    about = {"batch": batch, "source": source, "source_name": ", ".join(dict.fromkeys(str(event["source"]) for event in events))[:120], "organisation": owners.get(source, ""), "sample": source.startswith(SAMPLE), "backfilled": False, "kind": BASELINE, "chain": _chain(declared, declared.changed(rule.baseline.given), one)}
+    about = {"batch": batch, "source": source, "source_name": ", ".join(dict.fromkeys(str(event["source"]) for event in events))[:120], "organisation": owners.get(source, ""), "sample": source.startswith(SAMPLE), "backfilled": False, "kind": BASELINE, "chain": _chain(declared, baselines.spec_of(rule.baseline), one)}
     row = storing.finding(fold, said, about)
     row.key = key
     with transaction.atomic():
@@ -207,7 +217,10 @@ def change_baseline(row: models.Baseline, values: Mapping[str, Any], *, actor: V
     row = models.Baseline.objects.select_for_update().select_related("rule").get(pk=row.pk)
     declared = baselines.declared(row)
     own = asdict(declared.spec)
-    wanted = {**row.given, **values.get("given", values)}
+    asked = values.get("given", values)
+    if not isinstance(asked, Mapping):
+        raise Invalid(_("This is no number"), why=f"given: {asked}"[:100], todo=_("Write the numbers by their names."))
+    wanted = {**row.given, **asked}
     given = {name: _number(name, wanted[name], own[name]) for name in NUMBERS[declared.spec.kind] if wanted.get(name) is not None}
     given = {name: value for name, value in given.items() if value != own[name]}
     declared.changed(given)
@@ -229,9 +242,15 @@ def _number(name: str, value: Any, like: float) -> float:
 def relearn_baseline(row: models.Baseline, *, actor: Viewer) -> models.Baseline:
     """Let it begin anew from what the lake holds: what it took for usual was not."""
     must_for_node(actor, "detect.baseline.change")
-    models.Baseline.objects.filter(pk=row.pk).update(basis="", told={}, trouble="")
+    models.Baseline.objects.filter(pk=row.pk).update(basis="", told={}, trouble="", step=F("step") + 1)  # whoever counts just now keeps nothing any more
     ledger.record("detect.baseline_relearned", row.ref, actor=actor, label=str(row.rule.title))
     return row
+
+
+def forget() -> None:
+    """All of them begin anew: their counts do not say which source they are of, and one was erased. In the caller's transaction."""
+    models.BaselinePart.objects.all().delete()
+    models.Baseline.objects.update(basis="", told={}, step=F("step") + 1)
 
 
 def enable_baseline(row: models.Baseline, *, actor: Viewer) -> None:

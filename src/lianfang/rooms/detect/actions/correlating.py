@@ -119,9 +119,10 @@ def _held(seat: models.Correlating, edition: int) -> tuple[Correlator, list[Firi
     if mine is not None and mine.token == seat.token:
         held.restore(mine.work.snapshot())
         return held, owed
-    if seat.state:
+    state = models.CorrelatingPart.whole(seat)
+    if state:
         try:
-            held.restore(bytes(seat.state))
+            held.restore(state)
         except Invalid as error:
             log.warning("The correlator begins anew: %s %s", error, error.why)
     since = models.Matches.objects.filter(step__gt=seat.kept).order_by("step", "moment", "id")
@@ -139,14 +140,17 @@ def _tell(seat: models.Correlating, edition: int, held: Correlator, firings: Seq
     """Take the turn, and store what was found in it. All that can be read or worked out is, before anything is written."""
     made = _findings(firings, {one.one.uid: one.one for one in held.held.values()})
     parts = [made[start : start + WRITTEN] for start in range(0, len(made), WRITTEN)] or [[]]
-    whole = {"said": seat.step, **_state(seat, held, now)}
+    told, state = _state(seat, held, now)
+    whole = {"said": seat.step, **told}
     for number, part in enumerate(parts):
         with transaction.atomic():
             _turn(seat, whole if number == len(parts) - 1 else {})
+            if state and number == len(parts) - 1:
+                models.CorrelatingPart.put(seat, state)
             if number == 0:
                 _take(rows, seat.step, now)
             _store(part, f"{CORRELATION}-{seat.step}-{new_id().hex[:12]}")
-    if "state" in whole:  # what a kept state holds need not be kept as marks
+    if state:  # what a kept state holds need not be kept as marks
         models.Matches.objects.filter(step__lte=seat.step).exclude(content=b"").update(content=b"")
     _keep_mine(seat.token, edition, held)
     return len(made)
@@ -168,13 +172,13 @@ def _take(rows: Sequence[models.Matches], step: int, now: datetime) -> None:
     models.Matches.objects.filter(pk__in=[row.pk for row in rows]).update(step=step, at=now)
 
 
-def _state(seat: models.Correlating, held: Correlator, now: datetime) -> dict[str, Any]:
-    """What is kept of the correlator: its figures always; the state where it is small, or long enough ago."""
+def _state(seat: models.Correlating, held: Correlator, now: datetime) -> tuple[dict[str, Any], bytes]:
+    """What is kept of the correlator: its figures always; the state where it is small, or was kept long enough ago, else nothing."""
     size, counters = held.size, held.counters
     told = {"told": {"bytes": size} | {name: getattr(counters, name) for name in ("matches", "late", "beyond", "without", "evicted", "firings")}}
     if size <= SMALL or seat.step - seat.kept >= STEPS_APART or now - seat.kept_at >= timedelta(seconds=SECONDS_APART):
-        return told | {"state": held.snapshot(), "kept": seat.step, "kept_at": now}
-    return told
+        return told | {"kept": seat.step, "kept_at": now}, held.snapshot()
+    return told, b""
 
 
 def _marks(row: models.Matches) -> Marks:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -43,13 +44,15 @@ from lianfang.rooms.detect.actions.sparing import Spared
 from lianfang.rooms.detect.adapters import executor
 from lianfang.rooms.detect.adapters.executor import Hit, Swept, packed, sweep, unpacked
 from lianfang.rooms.detect.queries import explaining, loading, watch
-from lianfang.rooms.detect.types import CORRELATION, IOC, OWN_PACK, WATCHLIST
+from lianfang.rooms.detect.types import BASELINE, CORRELATION, IOC, OWN_PACK, WATCHLIST
 from lianfang.rooms.lake import queries as lake
 
 FARTHEST = timedelta(days=400)
 MOST_RULES, MOST_HOSTS, SAMPLES = 2_000, 200, 20
 KEPT, KEPT_WITH_FINDINGS = timedelta(days=90), FARTHEST
 TURN, WAIT = 120.0, 0.2
+MANY = 50_000
+"""Events that are examined before what they gave is written; an hour that holds more is done in parts."""
 AT_ONCE = 64
 """Hours that are given to a Spark server together; so many are done again at most when it is interrupted."""
 
@@ -73,6 +76,8 @@ def ask_hunt(what: Sequence[str], since: datetime, until: datetime | None = None
     actor.must("lake.event.view")
     if keep:
         must_for_node(actor, "detect.rule.hunt")
+    if any(moment is not None and moment.tzinfo is None for moment in (since, until)):
+        raise Invalid(_("A time names no time zone"), why=_("A time without a zone has no single meaning."), todo=_("Add Z or an offset such as +08:00."))
     now = clock.now()
     until = min(until or now, now)
     if not now - FARTHEST <= since < until:
@@ -102,11 +107,13 @@ def _chosen(what: Sequence[str], packs: Sequence[str]) -> tuple[list[str], str]:
             raise Invalid(_("A keyword alarm does not look back"), why=_("It counts within its window and its hours as logs come in."), todo=_("Try it on what is stored, on its own page."))
         if rule.category == CORRELATION:
             raise Invalid(_("A correlation does not look back"), why=_("It counts matches as they come in; a hunt looks at one log at a time."), todo=_("Hunt with the rules that it names."))
+        if rule.category == BASELINE:
+            raise Invalid(_("A baseline does not look back"), why=_("It judges what comes in by what was usual before."), todo=_("Let it learn anew: it then reads what is stored."))
         if rule.problem:
             raise Invalid(_("This rule cannot be used"), why=rule.problem[:300], todo=_("Mend the rule and install its pack again."))
         found[rule.uid] = str(rule)
     for name in packs:
-        mine = models.Rule.objects.filter(pack__name=name, gone=False, problem="").exclude(pack__name=OWN_PACK).exclude(category=CORRELATION)
+        mine = models.Rule.objects.filter(pack__name=name, gone=False, problem="").exclude(pack__name=OWN_PACK).exclude(category__in=(CORRELATION, BASELINE))
         if not mine.exists():
             raise Missing(_("There is no such pack, or no rule in it that can hunt"), why=name[:80], todo=_("Look at the list of packs."))
         of_packs |= {rule.uid: str(rule) for rule in mine.defer("text")}
@@ -132,7 +139,7 @@ def hunt(pk: str | UUID, *, step: Step = lambda looked, total: None) -> models.H
 
     def swept(start: datetime, end: datetime) -> Swept:
         def seen() -> Iterator[list[looking.Event]]:
-            for page in looking.pages(start, end, viewer=viewer, most=taker.count(start)):
+            for page in looking.pages(start, end, viewer=viewer, most=taker.count((start, end))):
                 yield page
                 step(min(taker.looked + len(page), taker.total), taker.total)
 
@@ -194,23 +201,26 @@ class Taker:
 
     def __init__(self, row: models.Hunt, compiled: Compiled):
         self.row, self.viewer = row, viewer_of(row)
-        counts = self._counts = dict(lake.hours(since=row.since, until=row.until, viewer=self.viewer))
-        done = dict(row.parts.values_list("start", "looked"))
-        self.looked = sum(done.values())
-        self._left = [(max(hour, row.since), min(hour + looking.SLICE, row.until)) for hour in counts if max(hour, row.since) not in done]
-        self.total = self.looked + sum(self.count(start) for start, _end in self._left)
+        done = sorted(row.parts.values_list("start", "until", "looked"))
+        self.looked = sum(looked for _start, _until, looked in done)
+        self._counts: dict[Stretch, int] = {}
+        for hour, number in lake.hours(since=row.since, until=row.until, viewer=self.viewer):
+            for gap in _gaps((max(hour, row.since), min(hour + looking.SLICE, row.until)), [(start, until) for start, until, _looked in done]):
+                self._counts |= _parts(gap, number)
+        self._left = list(self._counts)
+        self.total = self.looked + sum(self._counts.values())
         self._owners = lake.owners(viewer=SYSTEM) if row.keep else {}
         self._spared = Spared() if row.keep else None
         self._quiet = Marker(loading.correlations(), compiled.rules).quiet if row.keep else frozenset[str]()
         models.Hunt.objects.filter(pk=row.pk).update(splits=len(done) + len(self._left))
         row.splits = len(done) + len(self._left)
 
-    def count(self, start: datetime) -> int:
-        """How many events the hour of ``start`` had when the hunt began to look."""
-        return self._counts[start.replace(minute=0, second=0, microsecond=0)]
+    def count(self, stretch: Stretch) -> int:
+        """How many events there were when the hunt began to look: in an hour at most, in a part of one on an average."""
+        return self._counts[stretch]
 
     def left(self) -> list[Stretch]:
-        """The hours in which there are events, and that are not done yet; the earliest first."""
+        """The hours in which there are events, or parts of them, that are not done yet; the earliest first."""
         return list(self._left)
 
     def take(self, start: datetime, end: datetime, swept: Swept, *, by: executor.Told | None = None) -> None:
@@ -261,6 +271,31 @@ class Taker:
         spoken, taken = self._spared.split(dict(enumerate(uids for _hit, uids in found)), source=source, territories=columns["territory"], rows=rows, origins=origins)
         storing.store(batch, source, columns, spoken, organisation=self._owners.get(source, ""), backfilled=True, taken=taken)
         return batch
+
+
+def _gaps(whole: Stretch, done: Iterable[Stretch]) -> Iterator[Stretch]:
+    """What is left of a stretch.
+
+    >>> list(_gaps((0, 9), [(2, 4), (4, 5)]))  # type: ignore[arg-type]
+    [(0, 2), (5, 9)]
+    """
+    start, end = whole
+    for first, last in done:
+        if first < end and last > start:
+            if first > start:
+                yield start, first
+            start = last
+    if start < end:
+        yield start, end
+
+
+def _parts(stretch: Stretch, number: int) -> dict[Stretch, int]:
+    """A stretch of an hour with so many events in equal parts that hold ``MANY`` on an average, each with its number."""
+    start, end = stretch
+    share = int(number * ((end - start) / looking.SLICE))
+    parts = max(1, -(-share // MANY))
+    edges = [start, *(looking.edge(start + (end - start) * at / parts) for at in range(1, parts)), end]
+    return dict.fromkeys(pairwise(edges), number if parts == 1 else -(-share // parts))
 
 
 def _kept_before(row: models.Hunt, start: datetime, end: datetime) -> dict[str, set[str]]:

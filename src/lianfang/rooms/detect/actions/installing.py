@@ -125,23 +125,26 @@ def _rows(pack: models.Pack, read: reading.PackText, compiled: Compiled) -> tupl
     texts = {text.path: text.text for text in read.texts}
     fields = loading.fields_of(compiled)
     elsewhere = dict(models.Rule.objects.exclude(pack=pack).filter(gone=False).values_list("uid", "pack__name"))
-    correlated = {one.uid for one in compiled.correlations}
-    rows, problems = [], [Problem(found.path, found.rule_uid, found.reason) for found in compiled.problems]
-    for rule in (*compiled.rules, *(one.rule for one in compiled.correlations)):
-        if rule.uid in elsewhere:
-            problems.append(Problem(rule.path, rule.uid, f"The pack {elsewhere[rule.uid]} holds this rule already."))
-        else:
-            rows.append(_row(pack, rule, texts[rule.path], fields[rule.uid]))
-    for row in rows:
-        row.category = CORRELATION if row.uid in correlated else row.category
+    correlated, usual = {one.uid for one in compiled.correlations}, list[Rule]()
+    rows, problems = dict[str, models.Rule](), [Problem(found.path, found.rule_uid, found.reason) for found in compiled.problems]
     for text in filter(baselines.is_one, read.texts):
         try:
             declared = baselines.read(text)
         except Invalid as error:
-            problems.append(Problem(text.path, "", error.why or error.what))
+            problems.append(Problem(text.path, baselines.uid_of(text), error.why or error.what))
         else:
-            rows.append(_row(pack, declared.rule, text.text, sorted({*declared.tally.entity, *declared.tally.value, *declared.tally.group})))
-    return rows, problems
+            fields[declared.rule.uid] = sorted({*declared.tally.entity, *declared.tally.value, *declared.tally.group})
+            usual.append(declared.rule)
+    for rule in (*compiled.rules, *(one.rule for one in compiled.correlations), *usual):
+        if rule.uid in elsewhere:
+            problems.append(Problem(rule.path, rule.uid, f"The pack {elsewhere[rule.uid]} holds this rule already."))
+        elif rule.uid in rows:
+            problems.append(Problem(rule.path, "", f"The file {rows[rule.uid].path} has the same ID."))
+        else:
+            rows[rule.uid] = _row(pack, rule, texts[rule.path], fields[rule.uid])
+    for uid in correlated & rows.keys():
+        rows[uid].category = CORRELATION
+    return list(rows.values()), problems
 
 
 def _row(pack: models.Pack, rule: Rule, text: str, fields: list[str]) -> models.Rule:

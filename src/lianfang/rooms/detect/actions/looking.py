@@ -35,9 +35,14 @@ def _parts(since: datetime, until: datetime, only: str, viewer: Viewer) -> Itera
     if counted.rows[0][0] <= 2 * PAGE or until - since <= SHORTEST:
         yield since, until
         return
-    middle = since + (until - since) / 2
+    middle = edge(since + (until - since) / 2)
     yield from _parts(since, middle, only, viewer)
     yield from _parts(middle, until, only, viewer)
+
+
+def edge(moment: datetime) -> datetime:
+    """A moment between two stretches as questions can tell it, in milliseconds: no event lies between them."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def _paged(since: datetime, until: datetime, only: str, viewer: Viewer) -> Iterator[list[Event]]:

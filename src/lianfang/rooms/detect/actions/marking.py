@@ -6,12 +6,13 @@ Any number of ingest processes write marks, none of them counts: what one group 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
+from lianfang.commons.frame.parted import PART
 from lianfang.commons.jobs import actions as jobs
 from lianfang.engines.rules.correlation import Correlation
 from lianfang.engines.rules.correlator import FIELD
@@ -57,10 +58,10 @@ class Marker:
         rows = [(row, uid) for row, uids in hits.items() for uid in uids if batch.rows[row]]  # a sealed row has no fields to group by: it stands alone
         if not rows or models.Matches.objects.filter(batch=batch.ref).exists():
             return {}
-        table = self.table(batch, rows)
         first = rows[0][0]
         place = PLACE.join((str(batch.columns["territory"][first] or ""), batch.organisation, "sample" if batch.source.startswith(SAMPLE) else ""))
-        models.Matches.objects.create(batch=batch.ref, source=batch.source, place=place, content=stream(table))
+        for number, content in enumerate(_streams(self.table(batch, rows))):  # a row each: what every event of a flood matches is more than a row may hold
+            models.Matches.objects.create(batch=f"{batch.ref[:112]}#{number}" if number else batch.ref, source=batch.source, place=place, content=content)
         jobs.publish(MatchesKept(batch=batch.ref, count=len(rows)))
         fired: dict[str, list[datetime]] = defaultdict(list)
         for row, uid in rows:
@@ -95,6 +96,17 @@ def field_of(native: Mapping[str, str], columns: Mapping[str, Any], name: str, r
 def _at(columns: Mapping[str, Any], name: str, row: int) -> Any:
     column = columns.get(name)
     return column[row] if column is not None else None
+
+
+def _streams(table: pa.Table) -> Iterator[bytes]:
+    """A table as streams of at most ``PART`` bytes."""
+    content = stream(table)
+    if len(content) <= PART or table.num_rows < 2:
+        yield content
+        return
+    middle = table.num_rows // 2
+    yield from _streams(table.slice(0, middle))
+    yield from _streams(table.slice(middle))
 
 
 def stream(table: pa.Table) -> bytes:

@@ -7,7 +7,7 @@ and once a day, because kinds that came no more for a month count no more.
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
@@ -37,6 +37,7 @@ def survey(*, again: bool = False) -> bool:
     reach = {rule.uid: one for rule, one in zip(compiled.rules if compiled else (), told)}
     reach |= coverage.reach_upon(compiled.correlations, reach) if compiled else {}
     found = {uid: (one.state, list(one.missing), kinds[one.kind].pk if one.kind is not None else "") for uid, one in reach.items()}
+    found |= {uid: (models.Reach.READY if since else models.Reach.SOURCE, [], "") for uid, since in _usual()}  # a baseline counts events of the lake, whatever their source calls its fields
     _write(found)
     models.Survey.objects.update_or_create(name=REACH, defaults={"basis": basis, "at": clock.now()})
     return True
@@ -44,8 +45,13 @@ def survey(*, again: bool = False) -> bool:
 
 def _basis() -> str:
     kinds = models.Edition.objects.filter(name=KINDS).values_list("number", flat=True).first() or 0
-    said = [*sorted(pack.digest for pack in loading.packs()), str(kinds), f"{clock.now():%Y-%m-%d}"]
+    said = [*sorted(pack.digest for pack in loading.packs()), str(kinds), f"{clock.now():%Y-%m-%d}", *(uid for uid, since in _usual() if since)]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
+
+
+def _usual() -> list[tuple[str, datetime | None]]:
+    """Baselines, and since when what they count comes."""
+    return list(models.Baseline.objects.filter(rule__gone=False).order_by("rule__uid").values_list("rule__uid", "since"))
 
 
 def _write(found: dict[str, tuple[str, list[str], str]]) -> None:

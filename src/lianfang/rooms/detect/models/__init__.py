@@ -1,7 +1,7 @@
 """Tables of detect: packs and rules; exceptions from rules; findings; hunts; keyword alarms; what correlations look at, what baselines know; and the counter by which examiners learn of changes."""
 
-from lianfang.rooms.detect.models.baselines import Baseline
-from lianfang.rooms.detect.models.correlations import Correlating, Matches
+from lianfang.rooms.detect.models.baselines import Baseline, BaselinePart
+from lianfang.rooms.detect.models.correlations import Correlating, CorrelatingPart, Matches
 from lianfang.rooms.detect.models.exemptions import Exemption, ExemptionState
 from lianfang.rooms.detect.models.findings import Finding
 from lianfang.rooms.detect.models.hunts import Hunt, HuntSplit
@@ -9,4 +9,4 @@ from lianfang.rooms.detect.models.monitors import Calendar, Episode, Monitor, Si
 from lianfang.rooms.detect.models.ownrules import OwnRule, Preview
 from lianfang.rooms.detect.models.rules import Edition, EventKind, Examination, Level, Pack, Reach, Rule, RuleMark, RuleSwitch, Status, Survey
 
-__all__ = ["Baseline", "Calendar", "Correlating", "Edition", "Episode", "EventKind", "Examination", "Exemption", "ExemptionState", "Finding", "Hunt", "HuntSplit", "Level", "Matches", "Monitor", "OwnRule", "Pack", "Preview", "Reach", "Rule", "RuleMark", "RuleSwitch", "Signal", "Status", "Survey"]
+__all__ = ["Baseline", "BaselinePart", "Calendar", "Correlating", "CorrelatingPart", "Edition", "Episode", "EventKind", "Examination", "Exemption", "ExemptionState", "Finding", "Hunt", "HuntSplit", "Level", "Matches", "Monitor", "OwnRule", "Pack", "Preview", "Reach", "Rule", "RuleMark", "RuleSwitch", "Signal", "Status", "Survey"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from lianfang.commons.frame.parted import Part
 from lianfang.kernel.ids import new_id
 from lianfang.kernel.ref import Ref
 from lianfang.rooms.detect.models.rules import Rule
 
 
 class Baseline(models.Model):
-    """The state of one rule of the kind *baseline* (``engines.series.Baseline``).
+    """How one rule of the kind *baseline* stands; its counts are in parts.
 
     ``given``: numbers that differ from the rule's own; ``reached``: the last event of each writer that was counted, as pairs; ``basis``: by what
     the counts were made, so that they are made anew when it changes; ``step`` grows with each change of the state.
@@ -22,7 +23,6 @@ class Baseline(models.Model):
     kind = models.CharField(_("kind"), max_length=12, editable=False)
     given = models.JSONField(_("numbers that differ from the rule's"), default=dict, blank=True)
     reached = models.JSONField(default=list)
-    state = models.BinaryField(default=b"")
     basis = models.CharField(max_length=64, default="")
     step = models.PositiveBigIntegerField(default=0)
     told = models.JSONField(default=dict)
@@ -41,3 +41,15 @@ class Baseline(models.Model):
     @property
     def ref(self) -> Ref:
         return Ref("detect", "baseline", str(self.pk))
+
+
+class BaselinePart(Part):
+    """A piece of the counts of a baseline (``engines.series.Baseline.snapshot``)."""
+
+    owner = models.ForeignKey(Baseline, models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["owner", "number"], name="detect_baselinepart_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.number}"

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
+from lianfang.commons.frame.language import chinese
 from lianfang.commons.frame.pages import Nav, panel
 from lianfang.commons.frame.sheets import Column, Filter, Sheet, SheetForm, Verb, register
 from lianfang.engines.series import Kind
@@ -27,15 +28,29 @@ KINDS = {Kind.FIRST_SEEN: _("first seen"), Kind.NEW_PAIR: _("new pair"), Kind.RA
 STANDINGS = {"judging": _("judges"), "learning": _("learning"), "waiting": _("no such log comes"), "trouble": _("trouble"), "off": _("switched off")}
 TONES = {"judging": "good", "learning": "busy", "waiting": "quiet", "trouble": "bad", "off": "quiet"}
 LABELS = {
-    "days": (_("Days it looks back"), _("What was not seen within these days counts as never seen.")),
+    "days": (_("Days it looks back"), _("What happened within these days is compared.")),
     "learning": (_("Days of learning"), _("Whoever is judged must have been known for so long.")),
     "weeks": (_("Weeks it needs"), _("So many times the same hour of the week must be known.")),
-    "least": (_("At least"), _("Days on which it was active; members of the group; or the number of events that is worth a word.")),
+    "least": (_("At least"), _("Days on which whoever is judged must have been active.")),
     "most": (_("Too varied beyond"), _("Who has more different values than this is not judged.")),
     "share": (_("Rare up to this share"), _("Between 0 and 0.5; 0.02 is one in fifty.")),
     "floor": (_("Worth a word from"), _("Smaller numbers in a day are never told.")),
     "far": (_("Deviations"), _("So many robust deviations from the usual are far.")),
 }
+HINTS = {
+    (Kind.FIRST_SEEN, "days"): _("What was not seen within these days counts as never seen."),
+    (Kind.NEW_PAIR, "days"): _("What was not seen within these days counts as never seen."),
+    (Kind.RARITY, "least"): _("So many must be there for anything to be rare among them."),
+    (Kind.RATE, "least"): _("Smaller numbers in an hour are never told."),
+    (Kind.PEER, "least"): _("So many others must be there to compare with."),
+}
+"""Where a number means something else."""
+
+
+def meaning(name: str, kind: Kind) -> tuple[Any, Any]:
+    """What a number is called, and what it means for this kind."""
+    label, hint = LABELS[name]
+    return label, HINTS.get((kind, name), hint)
 
 
 class BaselineForm(SheetForm):
@@ -52,9 +67,9 @@ class BaselineForm(SheetForm):
         del self.fields["given"]
         own = baselines.declared(self.instance).spec
         for name in NUMBERS[own.kind]:
-            value, (label, hint) = getattr(own, name), LABELS[name]
+            value, (label, hint) = getattr(own, name), meaning(name, own.kind)
             made = forms.FloatField if isinstance(value, float) else forms.IntegerField
-            hint = format_html("{} {}", hint, translate("The rule says %(value)s.") % {"value": value})
+            hint = format_html("{}{}{}", hint, "" if chinese() else " ", translate("The rule says %(value)s.") % {"value": value})
             field = self.fields[name] = made(label=label, required=False, help_text=hint, initial=self.instance.given.get(name, value))
             field.widget.attrs.update({"class": "form-control", "aria-describedby": f"id_{name}_help"})
 
@@ -148,8 +163,8 @@ def about(request: HttpRequest, row: models.Baseline) -> str:
 def numbers(request: HttpRequest, row: models.Baseline) -> str:
     """By what it judges here, and what the rule says where that differs."""
     own, here = baselines.declared(row).spec, baselines.spec_of(row)
-    lines = [{"label": LABELS[name][0], "hint": LABELS[name][1], "value": getattr(here, name), "own": getattr(own, name) if name in row.given else None} for name in NUMBERS[own.kind]]
-    return render_to_string("detect/panel_numbers.html", {"lines": lines}, request)
+    lines = [{"label": label, "hint": hint, "value": getattr(here, name), "own": getattr(own, name) if name in row.given else None} for name in NUMBERS[own.kind] for label, hint in (meaning(name, own.kind),)]
+    return render_to_string("detect/panel_numbers.html", {"lines": lines, "unfit": baselines.unfit(row)}, request)
 
 
 @panel("detect.baseline.main", title=_("Events it fired on, per day"), order=30)

@@ -6,6 +6,7 @@ Rules of the node's own are tried with the others: those in force, and for who w
 from __future__ import annotations
 
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -24,6 +25,8 @@ from lianfang.rooms.detect.types import NODE_RULES
 LONGEST = 200_000
 MOST_DRAFTS = 40
 """The newest drafts and proposals are tried: each is compiled for it."""
+_turn = Lock()
+"""An examiner serves one thread, and each of the web process's may come here."""
 
 
 @page("try/", name="try", permission="detect.rule.view", nav=Nav("detection", _("Try a log"), order=42, icon="eye"), title=_("Try rules on a log"))
@@ -31,7 +34,8 @@ def trying(request: HttpRequest) -> HttpResponse:
     """The form, and what came of it."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]
     text = request.POST.get("text", "")[:LONGEST]
-    result = explaining.tried(text, _examiners(_edition())) if text.strip() else None
+    with _turn:
+        result = explaining.tried(text, _examiners(_edition())) if text.strip() else None
     context: dict[str, Any] = {"text": text, "result": result, "fields": sorted(result["rows"][0].items()) if result and result["rows"] else [], "own_pack": NODE_RULES}
     if result and result["rows"]:
         own = {rule.uid: rule for rule in models.Rule.objects.filter(uid__in=[told.uid for told in result["fired"]]).select_related("pack")}

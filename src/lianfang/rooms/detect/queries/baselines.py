@@ -19,6 +19,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -43,7 +44,8 @@ NUMBERS: dict[Kind, tuple[str, ...]] = {
 }
 """The numbers of each kind that people may change."""
 _KNOWN = {one.name for one in fields(Spec)} - {"kind"}
-_COLUMNS = ("entity", "value", "group")
+_COLUMNS, _SHARES = ("entity", "value", "group"), ("share", "far")
+LONGEST_ID = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,29 +70,45 @@ def is_one(text: RuleText) -> bool:
     return text.text.startswith("baseline:") or "\nbaseline:" in text.text
 
 
+@lru_cache(maxsize=512)
 def read(text: RuleText) -> Declared:
     """One baseline. Raises ``Invalid`` with the reason when it cannot be used."""
     try:
         said = yaml.safe_load(text.text)
     except yaml.YAMLError as error:
         raise _wrong("It is no YAML.", str(error).splitlines()[0]) from error
-    if not isinstance(said, dict) or not isinstance(said.get("baseline"), dict) or not said.get("id") or not said.get("title"):
+    if not isinstance(said, dict) or not isinstance(said.get("baseline"), dict) or not said.get("id") or not said.get("title") or len(str(said["id"])) > LONGEST_ID:
         raise _wrong("It needs an id, a title and a section “baseline”.")
     about, kind = said["baseline"], str(said["baseline"].get("kind", ""))
     if kind not in set(Kind):
         raise _wrong(f"“{kind}” is no kind of baseline.", f"There are {', '.join(Kind)}.")
-    numbers = {name: about[name] for name in about if name in _KNOWN}
+    numbers = {name: float(about[name]) if name in _SHARES and isinstance(about[name], int) else about[name] for name in about if name in _KNOWN}
     unknown = set(about) - _KNOWN - {"kind", "where", *_COLUMNS}
     if unknown:
-        raise _wrong(f"It says “{min(unknown)}”, which means nothing.")
+        raise _wrong(f"It says “{min(map(str, unknown))}”, which means nothing.")
     columns = {name: _names(about.get(name)) for name in _COLUMNS}
     _must_fit(Kind(kind), columns, numbers)
     try:
         spec = Spec(Kind(kind), **numbers)
     except TypeError as error:
         raise _wrong("One of its numbers is none.") from error
-    where = tuple((str(name), tuple(values) if isinstance(values, list) else (values,)) for name, values in (about.get("where") or {}).items())
-    return Declared(_rule(said, text), lake.Tally(columns["entity"], columns["value"], columns["group"], where, spec.span), spec)
+    return Declared(_rule(said, text), lake.Tally(columns["entity"], columns["value"], columns["group"], _where(about.get("where") or {}), spec.span), spec)
+
+
+def uid_of(text: RuleText) -> str:
+    """The id of a file that can be read no further, so that what is wrong is said of the rule that is there; empty where it has none."""
+    try:
+        said = yaml.safe_load(text.text)
+    except yaml.YAMLError:
+        return ""
+    return str(said.get("id") or "")[:LONGEST_ID] if isinstance(said, dict) else ""
+
+
+def _where(said: Any) -> tuple[tuple[str, tuple[str | int, ...]], ...]:
+    pairs = [(str(name), tuple(values) if isinstance(values, list) else (values,)) for name, values in said.items()] if isinstance(said, dict) else [("", ())]
+    if not all(values and all(isinstance(one, str | int) for one in values) and (name != "class_uid" or all(isinstance(one, int) for one in values)) for name, values in pairs):
+        raise _wrong("“where” names columns with the values they may have.")
+    return tuple(pairs)
 
 
 def _must_fit(kind: Kind, columns: Mapping[str, tuple[str, ...]], numbers: Mapping[str, Any]) -> None:
@@ -110,12 +128,12 @@ def _wrong(*why: str) -> Invalid:
 
 
 def _rule(said: Mapping[str, Any], text: RuleText) -> Rule:
-    tags = tuple(map(str, said.get("tags") or ()))
+    tags = _names(said.get("tags"))
     names = [tag.removeprefix("attack.") for tag in tags if tag.startswith("attack.")]
     attack = tuple(name.upper() for name in names if name[:1] == "t" and name[1:5].isdigit())
     return Rule(
         uid=str(said["id"]), title=str(said["title"]), level=str(said.get("level", "medium")), status=str(said.get("status", "")), author=str(said.get("author", "")), description=str(said.get("description", "")),
-        references=tuple(map(str, said.get("references") or ())), tags=tags, attack=attack, logsource=("", BASELINE, ""), falsepositives=tuple(map(str, said.get("falsepositives") or ())), digest=hashlib.sha256(text.text.encode()).hexdigest(), path=text.path,
+        references=_names(said.get("references")), tags=tags, attack=attack, logsource=("", BASELINE, ""), falsepositives=_names(said.get("falsepositives")), digest=hashlib.sha256(text.text.encode()).hexdigest(), path=text.path,
     )  # fmt: skip
 
 
@@ -124,7 +142,7 @@ def _rule(said: Mapping[str, Any], text: RuleText) -> Rule:
 
 def rows(viewer: Viewer) -> QuerySet[models.Baseline]:
     """The baselines a viewer may see: all or none, as with rules; ``whole``: whether they may know what is counted of everybody."""
-    found = models.Baseline.objects.filter(rule__gone=False).annotate(whole=Value(viewer.sees_node, BooleanField())).select_related("rule", "rule__pack").defer("state", "rule__text", "rule__pack__problems")
+    found = models.Baseline.objects.filter(rule__gone=False).annotate(whole=Value(viewer.sees_node, BooleanField())).select_related("rule", "rule__pack").defer("rule__pack__problems")
     return found if viewer.may("detect.baseline.view") else found.none()
 
 
@@ -134,8 +152,21 @@ def declared(row: models.Baseline) -> Declared:
 
 
 def spec_of(row: models.Baseline) -> Spec:
-    """The numbers by which it is judged here."""
-    return declared(row).changed(row.given)
+    """The numbers by which it is judged here; the rule's own where they changed since and what people gave no longer goes with them."""
+    one = declared(row)
+    try:
+        return one.changed(row.given)
+    except Invalid:
+        return one.spec
+
+
+def unfit(row: models.Baseline) -> str:
+    """Why the numbers that people gave are not in force; empty where they are."""
+    try:
+        declared(row).changed(row.given)
+    except Invalid as error:
+        return error.why
+    return ""
 
 
 def learned_at(row: models.Baseline) -> datetime | None:
@@ -150,7 +181,7 @@ def standing(row: models.Baseline) -> str:
     """off, trouble, waiting (nothing came), learning, or judging."""
     if not row.rule.loaded:
         return "off"
-    if row.trouble:
+    if row.trouble or unfit(row):
         return "trouble"
     ready = learned_at(row)
     return "waiting" if ready is None else "learning" if ready > clock.now() else "judging"

@@ -19,7 +19,7 @@ from lianfang.commons.frame.language import either
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.queries import last_fired, loading, rule_rows
-from lianfang.rooms.detect.types import CORRELATION, STATES, Coverage, MissingField, MissingSource, PackCoverage, RuleState
+from lianfang.rooms.detect.types import BASELINE, CORRELATION, STATES, Coverage, MissingField, MissingSource, PackCoverage, RuleState
 from lianfang.rooms.lake import queries as lake
 
 
@@ -48,7 +48,7 @@ def coverage(viewer: Viewer) -> Coverage:
         if state == "fields":
             for name in row.waits:
                 fields[name].append(row)
-        elif state == "source" and row.category != CORRELATION:  # what a correlation waits for is said of the rules that it is built upon
+        elif state == "source" and row.category not in (CORRELATION, BASELINE):  # what a correlation waits for is said of the rules that it is built upon; a baseline looks at no one source
             sources[row.product, row.category, row.service] += 1
     survey = models.Survey.objects.first()
     return Coverage(

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from lianfang.engines.series import Kind
+from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.queries.baselines import moment
@@ -46,15 +47,16 @@ def departures(ids: Iterable[Any], viewer: Viewer) -> list[Told]:
 def _told(row: models.Finding, viewer: Viewer) -> Told:
     said, veil = dict(row.chain), lake.veil(viewer)
 
-    def shown(part: str, text: str) -> str:
+    def shown(part: str, text: str, level: int) -> str:
         columns = said["columns"][part]
-        return text if not text or not veil.hides(*columns, level=row.level, territory=row.territory) else " · ".join(str(lake.masked(column, piece)) for column, piece in zip(columns, text.split(" · "), strict=False))
+        return text if not text or not veil.hides(*columns, level=level, territory=row.territory) else " · ".join(str(lake.masked(column, piece)) for column, piece in zip(columns, text.split(" · "), strict=False))
 
-    names = {part: shown(part, said[part]) for part in ("entity", "value", "group")}
+    behind = max(row.level, said.get("level") or DataLevel.L4)  # what others did may be of a higher level than what was seen
+    names = {part: shown(part, said[part], row.level) for part in ("entity", "value", "group")}
     known_part = "value" if said["kind"] in (Kind.FIRST_SEEN, Kind.NEW_PAIR, Kind.RARITY) else "entity"
     facts = {**said, **names, "window": dict(said["numbers"])["days"], "many": int(said["usual"]), "below": said["far"] < 0, "seen": _number(said["seen"]), "usual": _number(said["usual"]), "spread": _number(said["spread"]), "far": f"{abs(said['far']):.1f}"}
-    known = [(str(date_format(timezone.localtime(moment(int(name))), "m-d H:i")) if said["kind"] == Kind.RATE else shown(known_part, name), number) for name, number in said["known"]]
-    labels = [shown(known_part, point["label"]) if point["label"] else "" for point in said["curve"]]
+    known = [(str(date_format(timezone.localtime(moment(int(name))), "m-d H:i")) if said["kind"] == Kind.RATE else shown(known_part, name, behind), number) for name, number in said["known"]]
+    labels = [shown(known_part, point["label"], behind) if point["label"] else "" for point in said["curve"]]
     sentences = _SENTENCES[said["kind"]](facts)
     return Told(str(row.pk), *sentences, tuple(f"{name} ({_number(number)})" for name, number in known), moment(said["first"]), _chart(said, labels))
 
@@ -117,12 +119,13 @@ def _chart(said: Said, labels: Sequence[str]) -> dict[str, Any]:
     if any(point["low"] is not None for point in curve):
         low = [point["low"] for point in curve]
         wide = [None if point["high"] is None else point["high"] - (point["low"] or 0) for point in curve]
-        hidden = {"type": "line", "stack": "band", "symbol": "none", "silent": True, "lineStyle": {"opacity": 0}}
-        series += [{**hidden, "data": low, "tooltip": {"show": False}}, {**hidden, "name": _("usual range"), "data": wide, "areaStyle": {"color": BAND, "opacity": 0.25}, "tooltip": {"show": False}}]
+        hidden = {"type": "line", "stack": "band", "symbol": "none", "silent": True, "z": 1, "lineStyle": {"opacity": 0}}
+        series += [{**hidden, "data": low, "tooltip": {"show": False}}, {**hidden, "name": _("usual range"), "data": wide, "itemStyle": {"color": BAND}, "areaStyle": {"color": BAND, "opacity": 0.25}, "tooltip": {"show": False}}]
     shape = {"type": "line", "symbol": "none", "step": "middle"} if hourly else {"type": "bar", "barMaxWidth": 18}
-    series.append({**shape, "name": _("seen"), "data": [None if number == last else point["n"] for number, point in enumerate(curve)]})
+    series.insert(0, {**shape, "name": _("seen"), "data": [None if number == last else point["n"] for number, point in enumerate(curve)]})
     limit = curve[last]["high"] if said["kind"] == Kind.RARITY else None
     mark = {"type": "scatter", "name": _("observed"), "symbol": "diamond", "symbolSize": 14, "itemStyle": {"color": MARK}, "z": 5, "label": {"show": True, "position": "top", "fontWeight": "bold", "formatter": "{@[1]}"}, "data": [[last, curve[last]["n"]]]}
     if limit is not None:
         mark["markLine"] = {"symbol": "none", "silent": True, "data": [{"yAxis": limit}], "label": {"formatter": _("rare")}}
-    return {"animation": False, "grid": {"top": 28}, "xAxis": {"type": "category", "data": names}, "yAxis": {"type": "value", "minInterval": 1, "splitNumber": 3}, "series": [*series, mark]}
+    legend = {"data": [one["name"] for one in (*series, mark) if one.get("name")]}
+    return {"animation": False, "grid": {"top": 48}, "legend": legend, "xAxis": {"type": "category", "data": names}, "yAxis": {"type": "value", "minInterval": 1, "splitNumber": 3}, "series": [*series, mark]}

@@ -116,14 +116,14 @@ def week(line: TemplateLine) -> dict[str, Any] | None:
     counts, first = dict(line.hours), line.hours[0][0]
     hours = [first + timedelta(hours=number) for number in range(int((line.hours[-1][0] - first) / timedelta(hours=1)) + 1)]
     names = [timezone.localtime(hour).strftime("%m-%d %H:%M") for hour in hours]
-    hidden = {"type": "line", "stack": "usual", "symbol": "none", "silent": True, "step": "middle", "lineStyle": {"opacity": 0}, "tooltip": {"show": False}}
-    band: list[dict[str, Any]] = [{**hidden, "data": [one and one[0] for one in line.usual]}, {**hidden, "name": translate("usual range"), "data": [one and one[1] - one[0] for one in line.usual], "areaStyle": {"color": BAND, "opacity": 0.22}}]
+    hidden = {"type": "line", "stack": "usual", "symbol": "none", "silent": True, "step": "middle", "z": 1, "lineStyle": {"opacity": 0}, "tooltip": {"show": False}}
+    band: list[dict[str, Any]] = [{**hidden, "data": [one and one[0] for one in line.usual]}, {**hidden, "name": translate("usual range"), "data": [one and one[1] - one[0] for one in line.usual], "itemStyle": {"color": BAND}, "areaStyle": {"color": BAND, "opacity": 0.22}}]
     now = timezone.localtime().replace(minute=0, second=0, microsecond=0)
     strange = [now - timedelta(hours=len(line.spark) - 1 - at) for at in line.strange]
     marks = [[timezone.localtime(hour).strftime("%m-%d %H:%M"), counts.get(hour, 0)] for hour in strange if first <= hour <= hours[-1]]
     bars = {"type": "bar", "name": translate("lines"), "data": [counts.get(hour, 0) for hour in hours], "barMaxWidth": 24}
     dots = {"type": "scatter", "name": translate("not as usual"), "symbol": "diamond", "symbolSize": 11, "itemStyle": {"color": MARK}, "z": 5, "data": marks}
-    return {"xAxis": {"type": "category", "data": names}, "yAxis": {"type": "value", "minInterval": 1, "splitNumber": 2}, "series": [*(band if any(line.usual) else []), bars, *([dots] if marks else [])]}
+    return {"xAxis": {"type": "category", "data": names}, "yAxis": {"type": "value", "minInterval": 1, "splitNumber": 2}, "series": [bars, *(band if any(line.usual) else []), *([dots] if marks else [])], "legend": {"data": [bars["name"], *([band[1]["name"]] if any(line.usual) else []), *([dots["name"]] if marks else [])]}}
 
 
 def _note(tree: TemplateTree, viewer: Viewer) -> None:

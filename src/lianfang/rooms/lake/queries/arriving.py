@@ -18,6 +18,7 @@ from lianfang.engines.envelope import STEADILY
 from lianfang.engines.schema.events import BY_NAME, Kind, table_of
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid
+from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.lake.queries import scope
 from lianfang.rooms.lake.types import EVENT_TABLES
@@ -93,7 +94,7 @@ def next_piece(reached: Mapping[str, str], *, most: int, viewer: Viewer) -> tupl
 
 
 def arrived(tally: Tally, reached: Mapping[str, str], to: Mapping[str, str], *, viewer: Viewer) -> pa.Table:
-    """Events of one piece as counts: ``place``, ``group``, ``entity``, ``value`` (text), ``first`` (milliseconds), ``n``."""
+    """Events of one piece as counts: ``place``, ``group``, ``entity``, ``value`` (text), ``first`` (milliseconds), ``n``, ``level`` (the highest)."""
     viewer.must("lake.event.view")
     where, params, floor = beyond(reached)
     upto, more = _up_to(to)
@@ -125,8 +126,8 @@ def tallied(tally: Tally, columns: Mapping[str, Sequence[Any]]) -> pa.Table:
         said = {name: _text(columns, name, at) for name in (*tally.group, *tally.entity, *tally.value)}
         if all(_value_at(columns, name, at) in values for name, values in tally.where) and all(text not in ("", "-") for text in said.values()):
             parts = (" · ".join(said[name].lower() for name in names) for names in (tally.group, tally.entity, tally.value))
-            rows.append((str(_value_at(columns, "territory", at) or ""), *parts, int(moment.timestamp() * 1000), 1))
-    names = ("place", "group", "entity", "value", "first", "n")
+            rows.append((str(_value_at(columns, "territory", at) or ""), *parts, int(moment.timestamp() * 1000), 1, int(_value_at(columns, "level", at) or DataLevel.L4)))
+    names = ("place", "group", "entity", "value", "first", "n", "level")
     return pa.table({name: pa.array([row[number] for row in rows], pa.int64() if number > 3 else pa.string()) for number, name in enumerate(names)})
 
 
@@ -148,8 +149,8 @@ def _counted(tally: Tally, when: str, params: Sequence[Any], bounds: Bounds, vie
     group, entity, value = (_said(columns) for columns in (tally.group, tally.entity, tally.value))
     place = f"coalesce(territory, '') || CASE WHEN starts_with(source, '{SAMPLE}') THEN '~' ELSE '' END"
     open_ = " AND ".join(f"NOT regexp_matches({said}, '{STEADILY}')" for said in (entity, value, group) if said != "''") or "TRUE"
-    inner = f"SELECT {place} AS place, {group} AS \"group\", {entity} AS entity, {value} AS value, epoch_ms(time) AS first FROM stored WHERE {scope.rows(viewer)} AND {when} AND {_where(tally)} AND {open_}"  # noqa: S608
-    sql = f"SELECT place, \"group\", entity, value, min(first)::BIGINT AS first, count(*)::BIGINT AS n FROM ({inner}) GROUP BY place, \"group\", entity, value, first // {int(tally.span)}"  # noqa: S608
+    inner = f"SELECT {place} AS place, {group} AS \"group\", {entity} AS entity, {value} AS value, epoch_ms(time) AS first, coalesce(level, {int(DataLevel.L4)}) AS level FROM stored WHERE {scope.rows(viewer)} AND {when} AND {_where(tally)} AND {open_}"  # noqa: S608
+    sql = f"SELECT place, \"group\", entity, value, min(first)::BIGINT AS first, count(*)::BIGINT AS n, max(level)::BIGINT AS level FROM ({inner}) GROUP BY place, \"group\", entity, value, first // {int(tally.span)}"  # noqa: S608
     return scope.query(sealed=True).arrow(sql, [*params, *_values(tally)], bounds=bounds)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, QuerySet
+from django.db.models import Count, F, Max, QuerySet
 from django.utils.translation import gettext as _
 
 from lianfang.commons.frame.scoped import whose
@@ -130,12 +130,15 @@ class Weights:
         return ranking.moved(reasons, stake=self.stake(alert), record=self.track(alert))
 
 
+Ranges = dict[tuple[int, int], dict[int, int]]
+
+
 @dataclass(slots=True)
 class Said:
     """What one organisation says: of hosts and users by name, of ranges by (version, length) and network."""
 
     names: dict[tuple[str, str], int] = field(default_factory=dict)
-    ranges: dict[tuple[int, int], dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
+    ranges: Ranges = field(default_factory=lambda: defaultdict(dict))
 
     def take(self, about: str, value: str, importance: int) -> None:
         """Note one."""
@@ -171,13 +174,31 @@ def _importances(alerts: list[models.Alert], found: Mapping[Any, frozenset[str]]
         return {}
     hosts = sorted({alert.host.lower() for alert in alerts})
     users = sorted({trace.partition(":")[2] for traces in found.values() for trace in traces if trace.startswith("users:")})
-    asked = [rows.filter(about=models.About.RANGE)]
-    asked += [rows.filter(about=about, value__in=names[start : start + AT_ONCE]) for about, names in ((models.About.HOST, hosts), (models.About.USER, users)) for start in range(0, len(names), AT_ONCE)]
+    asked = [rows.filter(about=about, value__in=names[start : start + AT_ONCE]) for about, names in ((models.About.HOST, hosts), (models.About.USER, users)) for start in range(0, len(names), AT_ONCE)]
     said: dict[str, Said] = defaultdict(Said)
+    for path, ranges in _ranges(rows):
+        said[path].ranges = ranges
     for one in asked:
         for path, about, value, importance in one.values_list("territory", "about", "value", "importance"):
             said[path].take(about, value, importance)
     return said
+
+
+_read: dict[str, tuple[Any, Ranges]] = {}
+"""Of each organisation the ranges as they were read last, and when they were changed and how many they were then: a table of all subnets is not read for each batch of alerts."""
+
+
+def _ranges(rows: QuerySet[models.Importance]) -> Iterator[tuple[str, Ranges]]:
+    ranges = rows.filter(about=models.About.RANGE)
+    for path, changed, number in ranges.order_by("territory").values_list("territory").annotate(Max("changed"), Count("pk")):
+        known, said = _read.get(path, (None, Said().ranges))
+        if known != (changed, number):
+            whole = Said()
+            for value, importance in ranges.filter(territory=path).values_list("value", "importance"):
+                whole.take(models.About.RANGE, value, importance)
+            said = whole.ranges
+            _read[path] = (changed, number), said
+        yield path, said
 
 
 # -- what is open feels it -----------------------------------------------------------------------------------------
@@ -223,7 +244,12 @@ def _weigh(alerts: list[models.Alert]) -> int:
     if not other:
         return 0
     with transaction.atomic():
-        moved = [alert for alert, score, terms in other if models.Alert.objects.filter(pk=alert.pk, score=alert.score, count=alert.count, state__in=OPEN).update(score=score, reasons=terms, changed=clock.now()) and score != alert.score]
+        rows = models.Alert.objects.select_for_update().filter(pk__in=[alert.pk for alert, _score, _terms in other], state__in=OPEN).order_by("pk")
+        standing = {pk: (count, reasons) for pk, count, reasons in rows.values_list("pk", "count", "reasons")}
+        same = [one for one in other if standing.get(one[0].pk) == (one[0].count, one[0].reasons)]
+        for alert, score, terms in same:
+            models.Alert.objects.filter(pk=alert.pk).update(score=score, reasons=terms, changed=clock.now())
+        moved = [alert for alert, score, _terms in same if score != alert.score]
         grouping.stir(moved)
     return len(moved)
 

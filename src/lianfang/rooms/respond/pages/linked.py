@@ -25,7 +25,7 @@ from lianfang.rooms.respond.queries.linked import Linked, Step
 
 LABELS = {"1h": _("1 hour"), "6h": _("6 hours"), "24h": _("24 hours"), "7d": _("7 days")}
 DEPTHS = ("1", "2", "3")
-NAMED = 8
+NAMED, WIDTH = 8, 1100
 """The strongest events have their names in the picture, and those with an alert."""
 
 
@@ -63,12 +63,17 @@ def told(step: Step, by_id: Mapping[str, Step], found: Linked) -> dict[str, Any]
     while here.source in by_id and len(way) < 4:
         here = by_id[here.source]
         way.append(here)
-    said = [translate("%(kind)s %(value)s") % {"kind": KINDS[one.kind][0], "value": one.value} for one in reversed(way)]
+    said = [translate("%(kind)s %(value)s") % {"kind": KINDS[one.kind][0], "value": brief(one.kind, one.value)} for one in reversed(way)]
     return {"step": step, "name": str(step.alert) if step.alert else _name(step.line), "what": _name(step.line), "severity": step.alert.severity if step.alert else 0, "way": listed_way(said), "url": reverse("respond:linked", kwargs={"event_id": step.line.event_id}), "apart": minutes(step, found)}
 
 
 def listed_way(said: list[str]) -> str:
     return " → ".join(said)
+
+
+def brief(kind: str, value: str) -> str:
+    """A hash by its beginning: nobody reads the rest."""
+    return f"{value[:12]}…" if kind == "hashes" and len(value) > 16 else value
 
 
 def minutes(step: Step, found: Linked) -> str:
@@ -87,7 +92,7 @@ def drawn(found: Linked) -> dict[str, Any]:
     centre = found.event["event_id"]
     shown = sorted(found.steps, key=lambda step: (step.line.at, step.line.event_id))
     order = [step.line.event_id for step in shown if step.line.at < found.event["time"]] + [centre] + [step.line.event_id for step in shown if step.line.at >= found.event["time"]]
-    middle = order.index(centre)
+    middle, wide = order.index(centre), max(60, WIDTH // len(order))
     by_id = {step.line.event_id: step for step in shown}
     named = {step.line.event_id for step in sorted(shown, key=lambda step: -step.weight)[:NAMED]}
     kinds = [kind for kind in SYMBOLS if any(step.kind == kind for step in shown)]
@@ -95,7 +100,7 @@ def drawn(found: Linked) -> dict[str, Any]:
     nodes: list[dict[str, Any]] = []
     for at, name in enumerate(order):
         step = by_id.get(name)
-        nodes.append({"id": name, "name": _short(step) if step else translate("This event"), "category": 0 if step is None else 1 if step.alert else 2, "x": (at - middle) * 60, "y": 0 if step is None else (-1 if at % 2 else 1) * (60 + 45 * step.depth), "symbolSize": 22 if step is None else 8 + 14 * step.weight**0.5, "label": {"show": step is None or name in named or bool(step.alert), "position": "top" if step is None or at % 2 else "bottom"}})
+        nodes.append({"id": name, "name": _short(step) if step else translate("This event"), "category": 0 if step is None else 1 if step.alert else 2, "x": (at - middle) * wide, "y": 0 if step is None else (-1 if at % 2 else 1) * (60 + 45 * step.depth), "symbolSize": 22 if step is None else 8 + 14 * step.weight**0.5, "label": {"show": step is None or name in named or bool(step.alert), "position": "top" if step is None or at % 2 else "bottom"}})
     links: dict[tuple[str, str], float] = {}
     for step in shown:
         entity = f"{step.kind}:{step.value}"
@@ -107,7 +112,7 @@ def drawn(found: Linked) -> dict[str, Any]:
     for level, (entity, events) in enumerate(sorted(of.items())):
         kind, _sep, value = entity.partition(":")
         places = [order.index(event) for event in events if event in by_id or event == centre]
-        nodes.append({"id": entity, "name": value, "category": 3 + kinds.index(kind), "symbol": SYMBOLS[kind], "symbolSize": 12, "x": (sum(places) / len(places) - middle) * 60, "y": (-1 if level % 2 else 1) * (30 + 8 * (level % 4)), "label": {"show": len(of) <= NAMED or len(events) > 2}})
+        nodes.append({"id": entity, "name": brief(kind, value), "category": 3 + kinds.index(kind), "symbol": SYMBOLS[kind], "symbolSize": 12, "x": (sum(places) / len(places) - middle) * wide, "y": (-1 if level % 2 else 1) * (30 + 8 * (level % 4)), "label": {"show": len(of) <= NAMED or len(events) > 2}})
     edges = [{"source": event, "target": entity, "lineStyle": {"width": 1 + 5 * weight}} for (event, entity), weight in links.items()]
     series = {"type": "graph", "layout": "none", "roam": False, "draggable": True, "zoom": 0.85, "label": {"position": "right", "fontSize": 11, "color": "inherit", "textBorderWidth": 0}, "labelLayout": {"hideOverlap": True}, "categories": categories, "data": nodes, "links": edges}
     return {"animation": False, "legend": {}, "series": [series]}

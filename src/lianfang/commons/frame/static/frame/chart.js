@@ -24,6 +24,8 @@
     drawn.set(figure, chart);
     figure.dataset.drawn = "";
     chart.setOption(clean(dressed(spec)), true);
+    const wide = figure.closest(".wide-chart");
+    if (wide) wide.scrollLeft = (wide.scrollWidth - wide.clientWidth) / 2;  // what it is about stands in the middle
   };
   new ResizeObserver(() => drawn.forEach((chart, figure) => { if (figure.isConnected) chart.resize(); else { chart.dispose(); drawn.delete(figure); } })).observe(document.body);
   root.addEventListener("themed", () => requestAnimationFrame(() => drawn.forEach((_, figure) => figure.isConnected && draw(figure))));
