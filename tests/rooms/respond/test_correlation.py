@@ -269,7 +269,7 @@ def test_killed_between_two_transactions_of_one_step_the_rest_is_said_by_the_nex
     monkeypatch.setattr(correlating, "WRITTEN", 1)
     stories = [line for ip in ("10.0.0.5", "10.0.0.6", "10.0.0.7") for line in (*[failed(60 - n, ip=ip) for n in range(6)], accepted(5, ip=ip))]
     script(*stories, drained=False)
-    real, written = correlating._store, []
+    real, written = correlating.store, []
 
     def once(made, batch):
         if written:
@@ -278,7 +278,7 @@ def test_killed_between_two_transactions_of_one_step_the_rest_is_said_by_the_nex
         real(made, batch)
 
     with monkeypatch.context() as world:
-        world.setattr(correlating, "_store", once)
+        world.setattr(correlating, "store", once)
         with pytest.raises(KeyboardInterrupt):
             detect.correlate()
     assert (written, detect_models.Finding.objects.count()) == ([1], 1)
@@ -310,12 +310,12 @@ def test_who_comes_second_takes_nothing_and_the_first_one_looks_again(script, mo
 def test_nothing_is_worked_out_while_the_database_waits(script, monkeypatch):
     """The ingest process writes into the same file: the correlator holds no transaction while it reads marks, judges and keeps its state."""
     open_ = []
-    for owner, name in ((correlating.Correlator, "advance"), (correlating.Correlator, "snapshot"), (correlating, "_findings"), (correlating, "_held")):
+    for owner, name in ((correlating.Correlator, "advance"), (correlating.Correlator, "snapshot"), (correlating, "findings_of"), (correlating, "_held")):
         real = getattr(owner, name)
         monkeypatch.setattr(owner, name, lambda *given, real=real, name=name: (open_.append((name, connection.in_atomic_block)), real(*given))[1])
     script(*[failed(60 - n) for n in range(6)], accepted(5))
     assert len(alerts()) == 1
-    assert {name for name, _ in open_} == {"advance", "snapshot", "_findings", "_held"}
+    assert {name for name, _ in open_} == {"advance", "snapshot", "findings_of", "_held"}
     assert not any(within for _, within in open_)
 
 

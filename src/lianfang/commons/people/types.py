@@ -201,7 +201,7 @@ FUNCTIONS = (
         key="analyst",
         name=gettext_noop("Analyst"),
         about=gettext_noop("Works the alert queue: examines, decides, closes."),
-        permissions=("respond.*", "detect.rule.switch", "detect.exemption.add", "detect.exemption.change", "detect.exemption.delete", "detect.ownrule.add", "detect.ownrule.change", "detect.ownrule.delete", "intel.indicator.add", *_READ_ALL),
+        permissions=("respond.*", "detect.rule.switch", "detect.exemption.add", "detect.exemption.change", "detect.exemption.delete", "detect.ownrule.add", "detect.ownrule.change", "detect.ownrule.delete", "detect.ownscenario.add", "detect.ownscenario.change", "detect.ownscenario.delete", "intel.indicator.add", *_READ_ALL),
         landing="respond:alerts",
     ),
     Function(

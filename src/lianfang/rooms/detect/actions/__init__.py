@@ -17,6 +17,7 @@ __getattr__, __all__ = lazy.door(
         "owning": "note_reading_stopped",
         "previewing": "ask_preview cancel_preview forget_previews preview preview_of",
         "proving": "prove_packs",
+        "staging": "change_scenario create_scenario disable_scenario enable_scenario remove_scenario",
         "storing": "store",
         "surveying": "survey",
         "switching": "disable enable switch switch_scenario",

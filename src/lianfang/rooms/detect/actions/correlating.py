@@ -32,7 +32,8 @@ from lianfang.rooms.detect import models
 from lianfang.rooms.detect.actions import folding, storing
 from lianfang.rooms.detect.actions.editions import RULES
 from lianfang.rooms.detect.actions.marking import PLACE
-from lianfang.rooms.detect.queries import loading
+from lianfang.rooms.detect.actions.sparing import Spared
+from lianfang.rooms.detect.queries import chains, loading
 from lianfang.rooms.detect.types import CORRELATION, KEPT_EVENTS, FindingsStored, window_of
 
 log = logging.getLogger("lianfang.detect")
@@ -54,6 +55,8 @@ class _Mine(NamedTuple):
 
 
 _mine: list[_Mine] = []
+_spared: list[tuple[int, Spared]] = []
+"""The exceptions as they were at an edition."""
 
 
 class _Lost(Exception):
@@ -138,7 +141,7 @@ def _keep_mine(token: UUID, edition: int, held: Correlator) -> None:
 
 def _tell(seat: models.Correlating, edition: int, held: Correlator, firings: Sequence[Firing], rows: Sequence[models.Matches], now: datetime) -> int:
     """Take the turn, and store what was found in it. All that can be read or worked out is, before anything is written."""
-    made = _findings(firings, {one.one.uid: one.one for one in held.held.values()})
+    made = findings_of(firings, {one.one.uid: one.one for one in held.held.values()}, _spared_at(edition)) if firings else []
     parts = [made[start : start + WRITTEN] for start in range(0, len(made), WRITTEN)] or [[]]
     told, state = _state(seat, held, now)
     whole = {"said": seat.step, **told}
@@ -149,11 +152,18 @@ def _tell(seat: models.Correlating, edition: int, held: Correlator, firings: Seq
                 models.CorrelatingPart.put(seat, state)
             if number == 0:
                 _take(rows, seat.step, now)
-            _store(part, f"{CORRELATION}-{seat.step}-{new_id().hex[:12]}")
+            store(part, f"{CORRELATION}-{seat.step}-{new_id().hex[:12]}")
     if state:  # what a kept state holds need not be kept as marks
         models.Matches.objects.filter(step__lte=seat.step).exclude(content=b"").update(content=b"")
     _keep_mine(seat.token, edition, held)
     return len(made)
+
+
+def _spared_at(edition: int) -> Spared:
+    """The exceptions in force, read once for each edition."""
+    if not _spared or _spared[0][0] != edition:
+        _spared[:] = [(edition, Spared(_spared[0][1] if _spared else None))]
+    return _spared[0][1]
 
 
 def _turn(seat: models.Correlating, change: Mapping[str, Any]) -> None:
@@ -196,21 +206,25 @@ def _moment(milliseconds: int | None) -> datetime | None:
 # ---- what it found ---------------------------------------------------------------------------------------------
 
 
-def _findings(firings: Sequence[Firing], correlations: Mapping[str, Correlation]) -> list[models.Finding]:
-    """Firings as findings, each once; those of correlations that are switched off, or that others only build upon, are none."""
+def findings_of(firings: Sequence[Firing], correlations: Mapping[str, Correlation], spared: Spared, *, backfilled: bool = False) -> list[models.Finding]:
+    """Firings as findings, each once; those of correlations that are switched off, or that others only build upon, are none. What an exception takes bears its id.
+
+    ``backfilled``: they were found by looking back, by who asked for these correlations, on or off.
+    """
     named = {uid for firing in firings for uid in (firing.rule, *(part.rule for part in firing.steps))}
     named |= {ref for uid in named if uid in correlations for ref in correlations[uid].refs}
     rules = {rule.uid: rule for rule in models.Rule.objects.filter(uid__in=named).select_related("pack").defer("text")} if named else {}
     inner = {ref for one in correlations.values() if not one.generate for ref in one.refs}
-    keys = {_key(firing): firing for firing in firings if firing.rule in rules and rules[firing.rule].loaded and firing.rule not in inner}
-    known = _counts(keys)
-    fresh = {key: firing for key, firing in keys.items() if key not in known}
-    earlier = _counts(_key(firing, again=False) for firing in fresh.values() if firing.again)
+    keys = {key_of(firing): firing for firing in firings if firing.rule in rules and (backfilled or rules[firing.rule].loaded) and firing.rule not in inner}
+    there = _counts(keys)
+    fresh = {key: firing for key, firing in keys.items() if key not in there}
+    earlier = _counts(key_of(firing, again=False) for firing in fresh.values() if firing.again)
     found: list[models.Finding] = []
     for key, firing in fresh.items():
-        finding = _finding(key, firing, correlations, rules, earlier)
+        finding = _finding(key, firing, correlations, rules, earlier, backfilled=backfilled)
         if finding is not None:
             earlier[key] = finding.count
+            finding.exemption = spared.whole(finding.rule_uid, dict(firing.group), sources=chains.sources_of(finding), territory=finding.territory)
             found.append(finding)
     return found
 
@@ -223,16 +237,29 @@ def _counts(keys: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def _store(made: Sequence[models.Finding], batch: str) -> None:
+def known(keys: Sequence[str], *, but: str) -> set[str]:
+    """Which of these keys findings have already; ``but`` those of batches that begin so."""
+    found = set[str]()
+    for start in range(0, len(keys), 500):
+        found.update(models.Finding.objects.filter(key__in=keys[start : start + 500]).exclude(batch__startswith=but).values_list("key", flat=True))
+    return found
+
+
+def store(made: Sequence[models.Finding], batch: str, *, also: bool = False) -> None:
+    """Keep findings under a batch of their own, in the caller's transaction. ``also``: others may store the same meanwhile; theirs stay."""
     if not made:
         return
     for finding in made:
         finding.batch = batch
-    models.Finding.objects.bulk_create(made, batch_size=200)
+    models.Finding.objects.bulk_create(made, batch_size=200, ignore_conflicts=also)
     storing.count({uid: [(one.last, one.count) for one in made if one.rule_uid == uid] for uid in {one.rule_uid for one in made}})
+    storing.count_taken([(one.exemption, one.last, one.count) for one in made if one.exemption])
     for territory, found in _by_owner(made).items():
-        ledger.record("detect.found", found[0].ref, actor=SYSTEM, label=str(found[0].title), detail={"findings": len(found), "correlations": sorted({one.rule_uid for one in found})[:20]}, territory=territory, industry=found[0].industry)
-    jobs.publish(FindingsStored(batch=batch, count=len(made)))
+        detail = {"findings": len(found), "excepted": sum(one.exemption is not None for one in found), "backfilled": found[0].backfilled, "correlations": sorted({one.rule_uid for one in found})[:20]}
+        ledger.record("detect.found", found[0].ref, actor=SYSTEM, label=str(found[0].title), detail=detail, territory=territory, industry=found[0].industry)
+    spoken = sum(one.exemption is None for one in made)
+    if spoken:
+        jobs.publish(FindingsStored(batch=batch, count=spoken))
 
 
 def _by_owner(found: Sequence[models.Finding]) -> dict[str, list[models.Finding]]:
@@ -242,16 +269,16 @@ def _by_owner(found: Sequence[models.Finding]) -> dict[str, list[models.Finding]
     return by_owner
 
 
-def _key(firing: Firing, *, again: bool | None = None) -> str:
+def key_of(firing: Firing, *, again: bool | None = None) -> str:
     """What makes a firing one of a kind, whoever finds it and however often."""
     said = firing.again if again is None else again
     return hashlib.sha256("\x1f".join((CORRELATION, firing.rule, firing.place, repr(firing.group), str(firing.cell), str(said))).encode()).hexdigest()
 
 
-def _finding(key: str, firing: Firing, correlations: Mapping[str, Correlation], rules: Mapping[str, models.Rule], earlier: Mapping[str, int]) -> models.Finding | None:
+def _finding(key: str, firing: Firing, correlations: Mapping[str, Correlation], rules: Mapping[str, models.Rule], earlier: Mapping[str, int], *, backfilled: bool) -> models.Finding | None:
     """A finding of what made it fire; at the end of a cell, of what came after it was told first."""
     rule = rules[firing.rule]
-    count = firing.count - earlier.get(_key(firing, again=False), 0) if firing.again else firing.count
+    count = firing.count - earlier.get(key_of(firing, again=False), 0) if firing.again else firing.count
     if count <= 0:
         return None
     events = list({event["event"]: event for part in firing.steps for event in part.events}.values())
@@ -263,7 +290,7 @@ def _finding(key: str, firing: Firing, correlations: Mapping[str, Correlation], 
     fold.host, fold.user = _named(group, ("host",), fold.host), _named(group, ("user", "actor_user"), fold.user)
     sources = list(dict.fromkeys(str(event["source"]) for event in events))
     said = {name: getattr(rule, name) for name in storing.COPIED} | {"licence": rule.pack.licence}
-    about = {"batch": "", "source": sources[-1] if sources else "", "source_name": ", ".join(sources)[:120], "organisation": organisation, "sample": bool(sample), "backfilled": False, "kind": CORRELATION, "chain": _chain(firing, correlations, rules)}
+    about = {"batch": "", "source": sources[-1] if sources else "", "source_name": ", ".join(sources)[:120], "organisation": organisation, "sample": bool(sample), "backfilled": backfilled, "kind": CORRELATION, "chain": chain_of(firing, correlations, rules)}
     finding = storing.finding(fold, said, about)
     finding.key = key
     return finding
@@ -275,7 +302,7 @@ def _named(group: Mapping[str, str], names: Sequence[str], found: str) -> str:
     return found if not value or value == found.lower() else value[:190]
 
 
-def _chain(firing: Firing, correlations: Mapping[str, Correlation], rules: Mapping[str, models.Rule]) -> dict[str, Any]:
+def chain_of(firing: Firing, correlations: Mapping[str, Correlation], rules: Mapping[str, models.Rule]) -> dict[str, Any]:
     """What made it fire, step by step, as a page tells it. ``of``: the rule whose matches are counted, also where they were counted by another correlation."""
     one = correlations[firing.rule]
 

@@ -21,12 +21,14 @@ from uuid import UUID
 from django.db import transaction
 
 from lianfang.engines.rules.compiled import Compiled
+from lianfang.engines.rules.correlation import Correlation
 from lianfang.engines.rules.examiner import Examiner
+from lianfang.engines.rules.types import Rule
 from lianfang.kernel import clock
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.actions import signalling, storing
 from lianfang.rooms.detect.actions.editions import RULES
-from lianfang.rooms.detect.actions.marking import Marker
+from lianfang.rooms.detect.actions.marking import STEP, Marker
 from lianfang.rooms.detect.actions.noting import Kinds
 from lianfang.rooms.detect.actions.sparing import Spared
 from lianfang.rooms.detect.queries import loading, watch, wording
@@ -59,6 +61,7 @@ class Watchman:
         self.words = Words()
         self.spared = Spared()
         self.marker = Marker((), ())
+        self._installed, self._own = _Together((), ()), _Together((), ())
         self.keep_up()
 
     def examine(self, batch: Batch) -> dict[int, tuple[str, ...]]:
@@ -109,9 +112,10 @@ class Watchman:
         if digests != self.digests:
             compiled = loading.load_all()
             self.engine.replace(compiled)
-            self.marker = Marker(compiled.correlations, compiled.rules)
+            self._installed = _Together.of(compiled)
             log.info("%d rules loaded", self.engine.stats().rules)
         self._read_written()
+        self.marker = Marker((*self._installed.correlations, *self._own.correlations), (*self._installed.steps, *self._own.steps))
         self.words.read()
         self.spared = Spared(self.spared)
         self.switches, self.edition, self.digests = Switches.read(), edition, digests
@@ -120,8 +124,9 @@ class Watchman:
         """The rules that people of this node wrote, as they are in force now."""
         pack = models.Pack.objects.filter(name=NODE_RULES).first()
         if pack is not None and pack.digest != self.written_digest:
-            self.written.replace(loading.load_pack(pack))
-            self.written_digest = pack.digest
+            compiled = loading.load_pack(pack)
+            self.written.replace(compiled)
+            self.written_digest, self._own = pack.digest, _Together.of(compiled)
 
     def _look_at_watch(self) -> None:
         version, sets = watch.changed_since(self.watch_version)
@@ -140,6 +145,17 @@ class Watchman:
         with transaction.atomic():
             models.Examination.objects.update_or_create(worker=f"{socket.gethostname()[:60]}:{os.getpid()}", defaults=row)
         self.kinds.tell()
+
+
+class _Together(NamedTuple):
+    """What a marker has to know of a pack: its correlations, and the rules that are but steps of some."""
+
+    correlations: tuple[Correlation, ...]
+    steps: tuple[Rule, ...]
+
+    @classmethod
+    def of(cls, compiled: Compiled) -> _Together:
+        return cls(compiled.correlations, tuple(rule for rule in compiled.rules if STEP in rule.tags))
 
 
 class Words:

@@ -5,7 +5,7 @@ What changes what an exception takes makes it a proposal again: nobody widens on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +22,7 @@ from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.actions.editions import next_edition
 from lianfang.rooms.detect.models import ExemptionState
-from lianfang.rooms.detect.queries import exemptions
+from lianfang.rooms.detect.queries import exemptions, loading
 from lianfang.rooms.detect.types import OWN_PACK
 from lianfang.rooms.lake import queries as lake
 
@@ -159,9 +159,28 @@ def _must_be_rules(row: models.Exemption, found: filters.Filter) -> None:
     outside = [str(rule) for rule in here.values() if not found.fits((rule.product, rule.category, rule.service))]
     if outside:
         raise _unfit(_("The rule “%(rule)s” looks at other logs than the filter's log source says.") % {"rule": outside[0]})
-    problems = exemptions.compiled(row).problems
-    if problems:
-        raise _unfit(problems[0].reason)
+    counters = exemptions.compiled(row)
+    if counters.problems:
+        raise _unfit(counters.problems[0].reason)
+    _must_be_of_groups(row, found, here, loading.fields_of(counters))
+
+
+def _must_be_of_groups(row: models.Exemption, found: filters.Filter, here: Mapping[str, models.Rule], fields: Mapping[str, Collection[str]]) -> None:
+    """Of a correlation only what it groups by can be asked: everything else differs from log to log."""
+    together = exemptions.grouped(row.rules)
+    for uid, names in together.items():
+        beyond = sorted(set(fields[exemptions.uid_of(row.pk, uid)]) - set(names))
+        if beyond:
+            raise _unfit(_("“%(rule)s” groups by %(names)s; its exceptions cannot ask for “%(field)s”.") % {"rule": here[uid], "names": ", ".join(names) or _("no field"), "field": beyond[0]})
+    if together and _asks_for_case(found.detection):
+        raise _unfit(_("The values of groups are compared in small letters: write re|i in place of re, and no cased."))
+
+
+def _asks_for_case(said: object) -> bool:
+    if isinstance(said, Mapping):
+        modifiers = [str(name).split("|")[1:] for name in said]
+        return any("cased" in one or ("re" in one and "i" not in one) for one in modifiers) or any(map(_asks_for_case, said.values()))
+    return isinstance(said, list) and any(map(_asks_for_case, said))
 
 
 def _unfit(why: str) -> Invalid:

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +30,7 @@ from lianfang.commons.jobs import queries as job_queries
 from lianfang.commons.jobs.types import JobRef
 from lianfang.commons.ledger import actions as ledger
 from lianfang.engines.rules.compiled import Compiled
+from lianfang.engines.rules.correlator import Firing
 from lianfang.engines.rules.examiner import Examiner
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid, Missing
@@ -37,9 +38,9 @@ from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.detect import models
-from lianfang.rooms.detect.actions import looking, storing
+from lianfang.rooms.detect.actions import correlating, hunted, looking, storing
 from lianfang.rooms.detect.actions.guarding import must_for_node
-from lianfang.rooms.detect.actions.marking import Marker
+from lianfang.rooms.detect.actions.marking import PLACE, Marker
 from lianfang.rooms.detect.actions.sparing import Spared
 from lianfang.rooms.detect.adapters import executor
 from lianfang.rooms.detect.adapters.executor import Hit, Swept, packed, sweep, unpacked
@@ -53,6 +54,8 @@ KEPT, KEPT_WITH_FINDINGS = timedelta(days=90), FARTHEST
 TURN, WAIT = 120.0, 0.2
 MANY = 50_000
 """Events that are examined before what they gave is written; an hour that holds more is done in parts."""
+STILL_LIVE = timedelta(minutes=1)
+"""What a correlation says of the minute before a hunt was asked for is left to the live correlator, whose alerts wake somebody."""
 AT_ONCE = 64
 """Hours that are given to a Spark server together; so many are done again at most when it is interrupted."""
 
@@ -105,15 +108,13 @@ def _chosen(what: Sequence[str], packs: Sequence[str]) -> tuple[list[str], str]:
             raise Missing(_("There is no such rule"), why=one[:80], todo=_("Look at the list of rules."))
         if rule.pack.name == OWN_PACK:
             raise Invalid(_("A keyword alarm does not look back"), why=_("It counts within its window and its hours as logs come in."), todo=_("Try it on what is stored, on its own page."))
-        if rule.category == CORRELATION:
-            raise Invalid(_("A correlation does not look back"), why=_("It counts matches as they come in; a hunt looks at one log at a time."), todo=_("Hunt with the rules that it names."))
         if rule.category == BASELINE:
             raise Invalid(_("A baseline does not look back"), why=_("It judges what comes in by what was usual before."), todo=_("Let it learn anew: it then reads what is stored."))
         if rule.problem:
             raise Invalid(_("This rule cannot be used"), why=rule.problem[:300], todo=_("Mend the rule and install its pack again."))
         found[rule.uid] = str(rule)
     for name in packs:
-        mine = models.Rule.objects.filter(pack__name=name, gone=False, problem="").exclude(pack__name=OWN_PACK).exclude(category__in=(CORRELATION, BASELINE))
+        mine = models.Rule.objects.filter(pack__name=name, gone=False, problem="").exclude(pack__name=OWN_PACK).exclude(category=BASELINE)
         if not mine.exists():
             raise Missing(_("There is no such pack, or no rule in it that can hunt"), why=name[:80], todo=_("Look at the list of packs."))
         of_packs |= {rule.uid: str(rule) for rule in mine.defer("text")}
@@ -129,17 +130,19 @@ def cancel_hunt(row: models.Hunt, *, actor: Viewer) -> None:
     if job is None:
         raise Missing(_("There is no such job"), why=_("It runs on a command line, ended long ago, or somebody else asked for it."), todo=_("End it where it runs."))
     jobs.cancel(job, actor=actor)
+    row.parts.exclude(marks=b"").update(marks=b"")
 
 
 def hunt(pk: str | UUID, *, step: Step = lambda looked, total: None) -> models.Hunt:
     """Go through the hours that are not done yet."""
     row = models.Hunt.objects.get(pk=pk)
-    compiled, examiner, wanted = _ready(row)
-    taker, ways, viewer = Taker(row, compiled), explaining.ways(), viewer_of(row)
+    past = past_of(row)
+    compiled, examiner, wanted = _ready(row, past)
+    taker, ways, viewer = Taker(row, compiled, past), explaining.ways(), viewer_of(row)
 
     def swept(start: datetime, end: datetime) -> Swept:
         def seen() -> Iterator[list[looking.Event]]:
-            for page in looking.pages(start, end, viewer=viewer, most=taker.count((start, end))):
+            for page in looking.pages(start, end, viewer=viewer, most=taker.count((start, end)), columns=past.columns):
                 yield page
                 step(min(taker.looked + len(page), taker.total), taker.total)
 
@@ -157,12 +160,13 @@ def hunt_on(address: str, pk: str | UUID, *, root: str = "", step: Step = lambda
     row = models.Hunt.objects.get(pk=pk)
     if WATCHLIST in row.rules:
         raise Invalid(_("The watch list is not hunted with elsewhere"), why=_("Its indicators may bear marks that keep them on this node."), todo=_("Hunt here, without --on."))
-    compiled = compiled_of(row)
-    taker = Taker(row, compiled)
+    past = past_of(row)
+    compiled = compiled_of(row, past)
+    taker = Taker(row, compiled, past)
     with tempfile.TemporaryDirectory() as folder:
         kit = Path(folder) / f"hunt-{row.pk.hex}.kit"
         executor.pack(loading.with_databases(compiled), settings.CONTENT / "mappings", explaining.ways(), kit)
-        with lake.spread(address, kit, executor.work, columns=looking.COLUMNS, viewer=replace(SYSTEM, id=row.owner) if row.keep else viewer_of(row), root=root) as done:
+        with lake.spread(address, kit, executor.work, columns=past.columns, viewer=replace(SYSTEM, id=row.owner) if row.keep else viewer_of(row), root=root) as done:
             left = taker.left()
             for at in range(0, len(left), AT_ONCE):
                 stretches = left[at : at + AT_ONCE]
@@ -182,25 +186,28 @@ def viewer_of(row: models.Hunt) -> Viewer:
     return replace(SYSTEM, **{name: asker[name] for name in ("id", "name", "organisation", "path", "industry_path", "kind")}, **scope)
 
 
-def compiled_of(row: models.Hunt) -> Compiled:
-    """The rules of a hunt as examiners have them."""
-    uids = set(row.rules) - {WATCHLIST}
-    packs = models.Pack.objects.filter(pk__in=models.Rule.objects.filter(uid__in=uids, gone=False).values("pack")).order_by("installed", "id")
-    parts = [loading.load_pack(pack).only(uids) for pack in packs]
-    return loading.joined(parts) if parts else Compiled((), (), ())
+def past_of(row: models.Hunt) -> hunted.Past:
+    """The correlations of a hunt, with all that has to be looked for because of them."""
+    return hunted.Past(row.rules, loading.correlations())
 
 
-def _ready(row: models.Hunt) -> tuple[Compiled, Examiner, Callable[[str], bool]]:
-    compiled, sets = compiled_of(row), watch.changed_since("")[1] if WATCHLIST in row.rules else None
-    uids = frozenset(row.rules)
+def compiled_of(row: models.Hunt, past: hunted.Past) -> Compiled:
+    """The rules of a hunt, and those that its correlations look at, as examiners have them."""
+    return loading.only(({*row.rules} | past.rules) - {WATCHLIST})
+
+
+def _ready(row: models.Hunt, past: hunted.Past) -> tuple[Compiled, Examiner, Callable[[str], bool]]:
+    compiled, sets = compiled_of(row, past), watch.changed_since("")[1] if WATCHLIST in row.rules else None
+    uids = frozenset(row.rules) | past.rules
     return compiled, Examiner(compiled, watch=sets), lambda uid: uid in uids or uid.startswith(IOC)
 
 
 class Taker:
     """Takes in what was found in one hour after the other, wherever it was looked for."""
 
-    def __init__(self, row: models.Hunt, compiled: Compiled):
-        self.row, self.viewer = row, viewer_of(row)
+    def __init__(self, row: models.Hunt, compiled: Compiled, past: hunted.Past):
+        self.row, self.viewer, self.past = row, viewer_of(row), past
+        self._asked = frozenset(row.rules)
         done = sorted(row.parts.values_list("start", "until", "looked"))
         self.looked = sum(looked for _start, _until, looked in done)
         self._counts: dict[Stretch, int] = {}
@@ -209,7 +216,7 @@ class Taker:
                 self._counts |= _parts(gap, number)
         self._left = list(self._counts)
         self.total = self.looked + sum(self._counts.values())
-        self._owners = lake.owners(viewer=SYSTEM) if row.keep else {}
+        self._owners = lake.owners(viewer=SYSTEM) if row.keep or past.wanted else {}
         self._spared = Spared() if row.keep else None
         self._quiet = Marker(loading.correlations(), compiled.rules).quiet if row.keep else frozenset[str]()
         models.Hunt.objects.filter(pk=row.pk).update(splits=len(done) + len(self._left))
@@ -225,6 +232,8 @@ class Taker:
 
     def take(self, start: datetime, end: datetime, swept: Swept, *, by: executor.Told | None = None) -> None:
         """An hour is done: keep what it found, and write it down. ``by``: the executor that did it."""
+        marks = hunted.packed(self.past.marks(self._spoken(swept.hits), self._owners)) if self.past.wanted else b""
+        swept = swept._replace(hits=[hit._replace(uids=uids) for hit in swept.hits if (uids := tuple(uid for uid in hit.uids if uid in self._asked or uid.startswith(IOC)))])
         with _turn() if self.row.keep and swept.hits else _free():
             stored = self._keep(start, end, swept.hits) if self.row.keep else {}
             result = _added(self.row.result, swept, stored) | _loads(self.row.result, by)
@@ -234,16 +243,33 @@ class Taker:
                     pairs[uid].append(hit.event["event_id"])
             content = packed(pairs)
             with transaction.atomic():
-                models.HuntSplit.objects.create(hunt=self.row, start=start, until=end, looked=swept.looked, content=content)
+                models.HuntSplit.objects.create(hunt=self.row, start=start, until=end, looked=swept.looked, content=content, marks=marks)
                 models.Hunt.objects.filter(pk=self.row.pk).update(result=result, done=self.row.done + 1)
         self.row.result, self.row.done = result, self.row.done + 1
         self.looked += swept.looked
 
     def finish(self) -> models.Hunt:
-        """All hours are done."""
-        self.row.finished = self.row.finished or clock.now()
-        models.Hunt.objects.filter(pk=self.row.pk).update(finished=self.row.finished)
+        """All hours are done: the correlations are judged, in the order of time, and what they looked at is let go."""
+        if not self.row.finished:
+            if self.past.wanted:
+                with _turn() if self.row.keep else _free():
+                    self.row.result = _correlated(self.row, self.past)
+            self.row.finished = clock.now()
+            with transaction.atomic():
+                models.Hunt.objects.filter(pk=self.row.pk).update(finished=self.row.finished, result=self.row.result)
+                self.row.parts.exclude(marks=b"").update(marks=b"")
         return self.row
+
+    def _spoken(self, hits: Sequence[Hit]) -> Sequence[Hit]:
+        """What no exception takes; who keeps nothing sees what there is."""
+        if self._spared is None or not self._spared.by_rule:
+            return hits
+        found: list[Hit] = []
+        for source in sorted({hit.event["source"] for hit in hits}):
+            mine = [hit for hit in hits if hit.event["source"] == source]
+            spoken, _taken = self._spared.split({at: hit.uids for at, hit in enumerate(mine)}, source=source, territories=[hit.event["territory"] for hit in mine], rows=[hit.row for hit in mine], origins=[hit.origin for hit in mine])
+            found += [mine[at]._replace(uids=tuple(uids)) for at, uids in sorted(spoken.items())]
+        return found
 
     def _keep(self, start: datetime, end: datetime, hits: Sequence[Hit]) -> dict[str, int]:
         """What nobody found before becomes findings; rule → how many."""
@@ -296,6 +322,49 @@ def _parts(stretch: Stretch, number: int) -> dict[Stretch, int]:
     parts = max(1, -(-share // MANY))
     edges = [start, *(looking.edge(start + (end - start) * at / parts) for at in range(1, parts)), end]
     return dict.fromkeys(pairwise(edges), number if parts == 1 else -(-share // parts))
+
+
+def _correlated(row: models.Hunt, past: hunted.Past) -> dict[str, Any]:
+    """The result with what the correlations found. Done again after a kill it says the same, and keeps nothing twice."""
+    mine, edge = f"{CORRELATION}-hunt-{row.pk.hex}", row.created - STILL_LIVE
+    told: dict[str, dict[str, Any]] = {}
+    cells: dict[tuple[str, str, Any, int], int] = {}
+    fired: list[dict[str, Any]] = []
+    spared = Spared() if row.keep else None
+    hours = ((part.until, hunted.unpacked(bytes(part.marks))) for pk in list(row.parts.order_by("start").values_list("pk", flat=True)) for part in [models.HuntSplit.objects.defer("content").get(pk=pk)])
+    named = {uid for one in past.correlations.values() for uid in (one.uid, *one.refs)}
+    rules = {rule.uid: rule for rule in models.Rule.objects.filter(uid__in=named).select_related("pack").defer("text")}
+    for number, firings in enumerate(past.firings(hours, row.until)):
+        known = correlating.known([correlating.key_of(one) for one in firings], but=mine)
+        for one in firings:
+            cell = (one.rule, one.place, one.group, one.cell)
+            before = cells.get(cell)
+            line = told.setdefault(one.rule, {"events": 0, "known": 0, "findings": 0, "fired": 0, "first": "", "last": ""})
+            _count_firing(line, one, before, known=correlating.key_of(one) in known)
+            cells[cell] = max(one.count, before or 0)
+            if before is None and len(fired) < SAMPLES:
+                level = max((int(event["level"] or DataLevel.L4) for step in one.steps for event in step.events), default=int(DataLevel.L4))
+                fired.append({"rule": one.rule, "territory": one.place.split(PLACE)[0], "level": level, "chain": correlating.chain_of(one, past.correlations, rules)})
+        if spared is not None:
+            kept = [one for one in firings if one.rule not in past.inner and one.moment <= edge.timestamp() * 1000]
+            made = correlating.findings_of(kept, past.correlations, spared, backfilled=True) if kept else []
+            for start in range(0, len(made), correlating.WRITTEN):
+                with transaction.atomic():
+                    correlating.store(made[start : start + correlating.WRITTEN], f"{mine}-{number}-{start}", also=True)
+    for uid, line in told.items():
+        line["findings"] = models.Finding.objects.filter(rule_uid=uid, batch__startswith=mine).count() if row.keep else 0
+    rules_told = {uid: one for uid, one in row.result.get("rules", {}).items() if uid not in past.wanted} | told
+    findings = sum(one["findings"] for one in rules_told.values())
+    return {**row.result, "rules": rules_told, "findings": findings, "fired": sum(one["fired"] for one in told.values()), "chains": fired}
+
+
+def _count_firing(line: dict[str, Any], one: Firing, before: int | None, *, known: bool) -> None:
+    """One more firing, or more logs of one that was counted ``before``."""
+    more = max(0, one.count - (before or 0))
+    first, last = (clock.text(datetime.fromtimestamp(moment / 1000, UTC)) for moment in (one.first, one.last))
+    line["fired"] += before is None
+    line["events"], line["known"] = line["events"] + more, line["known"] + (more if known else 0)
+    line["first"], line["last"] = min(line["first"] or first, first), max(line["last"], last)
 
 
 def _kept_before(row: models.Hunt, start: datetime, end: datetime) -> dict[str, set[str]]:

@@ -23,10 +23,10 @@ COLUMNS = ("event_id", "time", "source", "territory", "industry", "level", "host
 Event = dict[str, Any]
 
 
-def pages(since: datetime, until: datetime, *, only: str = "TRUE", viewer: Viewer = SYSTEM, most: int | None = None) -> Iterator[list[Event]]:
+def pages(since: datetime, until: datetime, *, only: str = "TRUE", viewer: Viewer = SYSTEM, most: int | None = None, columns: Sequence[str] = COLUMNS) -> Iterator[list[Event]]:
     """The events of a stretch in pages, as ``viewer`` may see them; ``only`` those for which a condition of ours holds. ``most``: how many there are at most, where that is known."""
     for start, end in ((since, until),) if most is not None and most <= 2 * PAGE else _parts(since, until, only, viewer):
-        yield from _paged(start, end, only, viewer)
+        yield from _paged(start, end, only, viewer, columns)
 
 
 def _parts(since: datetime, until: datetime, only: str, viewer: Viewer) -> Iterator[tuple[datetime, datetime]]:
@@ -45,9 +45,9 @@ def edge(moment: datetime) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-def _paged(since: datetime, until: datetime, only: str, viewer: Viewer) -> Iterator[list[Event]]:
+def _paged(since: datetime, until: datetime, only: str, viewer: Viewer, columns: Sequence[str]) -> Iterator[list[Event]]:
     last = ""
-    names = ", ".join(f'"{name}"' for name in COLUMNS)
+    names = ", ".join(f'"{name}"' for name in columns)
     while True:
         sql = f"SELECT {names} FROM events WHERE {_within(since, until)} AND event_id > '{last}' AND {only} ORDER BY event_id LIMIT {PAGE}"  # noqa: S608  (moments and identifiers of ours)
         answer = lake.sql(sql, viewer=viewer, limit=PAGE, seconds=120, since=since, until=until)

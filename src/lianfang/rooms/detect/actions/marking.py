@@ -58,9 +58,8 @@ class Marker:
         rows = [(row, uid) for row, uids in hits.items() for uid in uids if batch.rows[row]]  # a sealed row has no fields to group by: it stands alone
         if not rows or models.Matches.objects.filter(batch=batch.ref).exists():
             return {}
-        first = rows[0][0]
-        place = PLACE.join((str(batch.columns["territory"][first] or ""), batch.organisation, "sample" if batch.source.startswith(SAMPLE) else ""))
-        for number, content in enumerate(_streams(self.table(batch, rows))):  # a row each: what every event of a flood matches is more than a row may hold
+        place = place_of(str(batch.columns["territory"][rows[0][0]] or ""), batch.organisation, batch.source)
+        for number, content in enumerate(_streams(self.table(batch.columns, batch.rows, rows))):  # a row each: what every event of a flood matches is more than a row may hold
             models.Matches.objects.create(batch=f"{batch.ref[:112]}#{number}" if number else batch.ref, source=batch.source, place=place, content=content)
         jobs.publish(MatchesKept(batch=batch.ref, count=len(rows)))
         fired: dict[str, list[datetime]] = defaultdict(list)
@@ -68,9 +67,8 @@ class Marker:
             fired[uid].append(batch.columns["time"][row])
         return fired
 
-    def table(self, batch: Batch, rows: Sequence[tuple[int, str]]) -> pa.Table:
-        """Rows of a batch, each with the rule that fired on it, as the correlator takes them."""
-        columns = batch.columns
+    def table(self, columns: Mapping[str, Sequence[Any]], native: Sequence[Mapping[str, str]], rows: Sequence[tuple[int, str]]) -> pa.Table:
+        """Rows of events, each with the rule that fired on it, as the correlator takes them. ``native``: the events by their own fields."""
         names = sorted({name for _row, uid in rows for name in self.names[uid]})
         found: dict[str, Any] = {
             "rule": pa.array([uid for _row, uid in rows], pa.string()), "time": pa.array([int(columns["time"][row].timestamp() * 1000) for row, _uid in rows], pa.int64()),
@@ -82,8 +80,13 @@ class Marker:
             listed = name in LISTS
             found[name] = pa.array([[str(one)[:LONGEST] for one in value or ()][:20] if listed else str(value)[:LONGEST] if value else None for value in values], pa.list_(pa.string()) if listed else pa.string())
         for name in names:
-            found[FIELD + name] = pa.array([field_of(batch.rows[row], columns, name, row) if name in self.names[uid] else None for row, uid in rows], pa.string())
+            found[FIELD + name] = pa.array([field_of(native[row], columns, name, row) if name in self.names[uid] else None for row, uid in rows], pa.string())
         return pa.table(found)
+
+
+def place_of(territory: str, organisation: str, source: str) -> str:
+    """Whose matches these are: an organisation's, real ones or those of sample data. What two places tell is never mixed."""
+    return PLACE.join((territory, organisation, "sample" if source.startswith(SAMPLE) else ""))
 
 
 def field_of(native: Mapping[str, str], columns: Mapping[str, Any], name: str, row: int) -> str | None:

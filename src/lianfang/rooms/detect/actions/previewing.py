@@ -7,9 +7,9 @@ rule can fire on, and those of none. Alerts are counted as they fold: by host, u
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,17 +18,23 @@ from django.utils.translation import gettext as _
 
 from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.jobs import queries as job_queries
+from lianfang.engines.rules.correlation import Correlation
+from lianfang.engines.rules.correlator import Firing, Marks
 from lianfang.engines.rules.examiner import Examiner
 from lianfang.engines.rules.sources import RuleText
 from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid, Missing
-from lianfang.kernel.viewer import Viewer
+from lianfang.kernel.labels import DataLevel
+from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.detect import models
-from lianfang.rooms.detect.actions import looking, modelling
+from lianfang.rooms.detect.actions import correlating, hunted, looking, modelling
 from lianfang.rooms.detect.actions.guarding import must_for_node
+from lianfang.rooms.detect.actions.marking import PLACE
 from lianfang.rooms.detect.actions.writing import checked_rule
-from lianfang.rooms.detect.queries import loading
+from lianfang.rooms.detect.adapters.executor import sweep
+from lianfang.rooms.detect.queries import explaining, loading
 from lianfang.rooms.detect.types import WINDOW
+from lianfang.rooms.lake import queries as lake
 
 SPANS = {"1": timedelta(days=1), "7": timedelta(days=7), "30": timedelta(days=30)}
 SHOWN_HOSTS, SAMPLES = 20, 10
@@ -98,6 +104,8 @@ def preview(pk: str, *, tell: Tell = lambda percent, message: None) -> dict[str,
     """Count what the rule of a preview finds, and keep the answer."""
     row = models.Preview.objects.get(pk=pk)
     compiled = loading.compile_texts([RuleText("own.yml", row.text)])
+    if compiled.correlations:
+        return _preview_together(row, compiled.correlations[0], tell)
     uid = compiled.rules[0].uid
     examiner, only = Examiner(compiled), _classes(modelling.about_of(compiled).get(uid, set()))
     tally, start = Tally(), row.since
@@ -114,6 +122,48 @@ def preview(pk: str, *, tell: Tell = lambda percent, message: None) -> dict[str,
     row.result = tally.result()
     row.save(update_fields=["result"])
     return row.result
+
+
+def _preview_together(row: models.Preview, one: Correlation, tell: Tell) -> dict[str, Any]:
+    """The same for a correlation: its rules are looked for hour by hour, and what they match goes through a correlator of its own."""
+    past = hunted.Past([one.uid], [*(other for other in loading.correlations() if other.uid != one.uid), one])
+    rules = loading.only(past.rules)
+    examiner, only = Examiner(rules), _classes(key for keys in modelling.about_of(rules).values() for key in keys)
+    ways, owners, tally = explaining.ways(), lake.owners(viewer=SYSTEM), Tally()
+
+    def hours() -> Iterator[tuple[datetime, list[Marks]]]:
+        start = row.since
+        while start < row.until:
+            end = min(start.replace(minute=0, second=0, microsecond=0) + looking.SLICE, row.until)
+            found = sweep(looking.pages(start, end, only=only, columns=past.columns), examiner, past.rules.__contains__, explaining.log_sources, ways)
+            tally.looked += found.looked
+            tell(100 * ((end - row.since) / (row.until - row.since)) * 0.999, f"{tally.looked:,} / {tally.logs:,}")
+            yield end, past.marks(found.hits, owners)
+            start = end
+
+    cells: dict[tuple[str, Any, int], int] = {}
+    chains: list[dict[str, Any]] = []
+    titles = {rule.uid: rule for rule in models.Rule.objects.filter(uid__in={ref for each in past.correlations.values() for ref in (each.uid, *each.refs)}).defer("text")}
+    for firings in past.firings(hours(), row.until):
+        fresh = [firing for firing in firings if (firing.place, firing.group, firing.cell) not in cells]
+        for firing in firings:
+            cells[firing.place, firing.group, firing.cell] = firing.count
+        tally.take(_told(firing) for firing in fresh)
+        chains += [{"territory": firing.place.split(PLACE)[0], "level": _level(firing), "chain": correlating.chain_of(firing, past.correlations, titles)} for firing in fresh[: SAMPLES - len(chains)]]
+    row.result = tally.result() | {"fired": tally.logs, "logs": sum(cells.values()), "samples": [], "chains": chains}
+    row.save(update_fields=["result"])
+    return row.result
+
+
+def _told(firing: Firing) -> tuple[datetime, str, str, str]:
+    """When and where a firing would be told: moment, territory, host, event."""
+    last = max((event for step in firing.steps for event in step.events), key=lambda event: event["time"])
+    host = dict(firing.group).get("host") or str(last["host"] or "").lower()
+    return datetime.fromtimestamp(firing.moment / 1000, UTC), firing.place.split(PLACE)[0], host, last["event"]
+
+
+def _level(firing: Firing) -> int:
+    return max(int(event["level"] or DataLevel.L4) for step in firing.steps for event in step.events)
 
 
 def _classes(keys: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from lianfang.engines.rules.examiner import Examiner
 from lianfang.engines.rules.types import LogSource
 from lianfang.kernel import clock
 from lianfang.rooms.detect.queries import exemptions, loading
-from lianfang.rooms.detect.queries.exemptions import Taker
+from lianfang.rooms.detect.queries.exemptions import GROUPED, Taker
 
 CACHE_BYTES = 4 << 20
 
@@ -53,6 +53,14 @@ class Spared:
                     mine[row] = (*mine.get(row, ()), uid)
             speaking[row] = tuple(kept)
         return {row: uids for row, uids in speaking.items() if uids}, taken
+
+    def whole(self, uid: str, group: Mapping[str, str], *, sources: Sequence[str], territory: str) -> UUID | None:
+        """The exception that takes what a correlation found for a group: the oldest whose filter the group's values meet. One that is about a source takes only what came from it alone."""
+        takers = self.by_rule.get(uid, ())
+        if not takers:
+            return None
+        now, fired = clock.now(), {one for _at, uids in self.engine.rows([group], [GROUPED]) for one in uids}
+        return next((one.exemption for one in takers if one.counter in fired and all(one.covers(source, territory, now) for source in sources or ("",))), None)
 
 
 def _sources(origins: Sequence[LogSource | None]) -> Sequence[LogSource] | None:

@@ -44,7 +44,7 @@ def store(batch: str, source: str, columns: Mapping[str, Sequence[Any]], hits: M
     about = {"batch": batch, "source": source, "source_name": source, "organisation": organisation, "sample": source.startswith(SAMPLE), "backfilled": backfilled}
     models.Finding.objects.bulk_create([finding(fold, said.get(fold.rule_uid, {}), about) for fold in folds], batch_size=500, ignore_conflicts=True)
     count({uid: [(fold.last, fold.count) for fold in folds if fold.rule_uid == uid] for uid in {fold.rule_uid for fold in folds}})
-    _count_taken(folds)
+    count_taken([(fold.exemption, fold.last, fold.count) for fold in folds if fold.exemption])
     detail = {"findings": len(folds), "excepted": len(folds) - len(spoken), "events": sum(fold.count for fold in folds), "rules": len({fold.rule_uid for fold in folds}), "backfilled": backfilled}
     ledger.record("detect.found", Ref("lake", "batch", batch.partition(":")[0]), actor=actor, label=source, detail=detail, territory=folds[0].territory, industry=folds[0].industry)
     if spoken:
@@ -52,13 +52,13 @@ def store(batch: str, source: str, columns: Mapping[str, Sequence[Any]], hits: M
     return len(folds)
 
 
-def _count_taken(folds: list[folding.Fold]) -> None:
-    """Each exception's own figures: how much it has taken, and when last."""
-    for exemption in sorted({fold.exemption for fold in folds if fold.exemption}):
-        mine = [fold for fold in folds if fold.exemption == exemption]
-        last = max(fold.last for fold in mine)
+def count_taken(taken: Sequence[tuple[UUID, datetime, int]]) -> None:
+    """Each exception's own figures: how much it has taken, and when last; ``taken``: the exception, when, and how many events, of each finding."""
+    for exemption in sorted({one for one, _last, _events in taken}):
+        mine = [(last, events) for one, last, events in taken if one == exemption]
+        last = max(at for at, _events in mine)
         rows = models.Exemption.objects.filter(pk=exemption)
-        rows.update(findings=F("findings") + len(mine), events=F("events") + sum(fold.count for fold in mine))
+        rows.update(findings=F("findings") + len(mine), events=F("events") + sum(events for _at, events in mine))
         rows.filter(Q(last=None) | Q(last__lt=last)).update(last=last)
 
 

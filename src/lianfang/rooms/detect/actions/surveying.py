@@ -16,6 +16,7 @@ from lianfang.kernel import clock
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.actions.editions import KINDS
 from lianfang.rooms.detect.queries import loading
+from lianfang.rooms.detect.types import NODE_RULES
 
 LATELY = timedelta(days=30)
 """A kind of event that came within this time counts as one that comes."""
@@ -31,7 +32,7 @@ def survey(*, again: bool = False) -> bool:
     if not again and models.Survey.objects.filter(name=REACH, basis=basis).exists():
         return False
     kinds = list(models.EventKind.objects.filter(last__gte=clock.now() - LATELY).order_by("pk"))
-    packs = loading.packs()
+    packs = _packs()
     compiled = loading.joined([loading.load_pack(pack) for pack in packs]) if packs else None
     told = coverage.reach(compiled, [coverage.Kind((kind.product, kind.category, kind.service), kind.channel, kind.event_id, frozenset(kind.fields)) for kind in kinds]) if compiled else []
     reach = {rule.uid: one for rule, one in zip(compiled.rules if compiled else (), told)}
@@ -43,9 +44,14 @@ def survey(*, again: bool = False) -> bool:
     return True
 
 
+def _packs() -> list[models.Pack]:
+    """The installed packs, and what people of this node wrote; words of keyword alarms look at their own source alone."""
+    return [*loading.packs(), *models.Pack.objects.filter(name=NODE_RULES)]
+
+
 def _basis() -> str:
     kinds = models.Edition.objects.filter(name=KINDS).values_list("number", flat=True).first() or 0
-    said = [*sorted(pack.digest for pack in loading.packs()), str(kinds), f"{clock.now():%Y-%m-%d}", *(uid for uid, since in _usual() if since)]
+    said = [*sorted(pack.digest for pack in _packs()), str(kinds), f"{clock.now():%Y-%m-%d}", *(uid for uid, since in _usual() if since)]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 

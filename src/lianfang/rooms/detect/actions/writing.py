@@ -25,8 +25,8 @@ from lianfang.rooms.detect import models
 from lianfang.rooms.detect.actions import installing
 from lianfang.rooms.detect.actions.guarding import must_for_node
 from lianfang.rooms.detect.models.ownrules import Stage
-from lianfang.rooms.detect.queries import building, loading, reading
-from lianfang.rooms.detect.types import NODE_RULES
+from lianfang.rooms.detect.queries import building, linking, loading, reading
+from lianfang.rooms.detect.types import CORRELATION, NODE_RULES
 
 
 @transaction.atomic
@@ -37,7 +37,7 @@ def write_rule(values: Mapping[str, Any], *, actor: Viewer) -> models.OwnRule:
     row = models.OwnRule(uid=uid, maker=actor.id, made_by=actor.name)
     said = building.document(str(values["text"]))
     text = building.renamed(str(values["text"]), uid=uid, author="" if said.get("author") else actor.name)
-    _take(row, text if said.get("id") else building.tidied(text))
+    _take(row, text if said.get("id") else linking.tidied(text) if CORRELATION in said else building.tidied(text))
     row.save(force_insert=True)
     _told("added", row, actor)
     return row
@@ -83,6 +83,8 @@ def approve_rule(row: models.OwnRule, *, actor: Viewer) -> models.OwnRule:
     row = _standing(row, actor, "approve", Stage.PROPOSED)
     if not actor.id or actor.id in (row.proposer, row.maker):
         raise Refused(_("Another person has to approve"), why=_("You wrote or proposed “%s” yourself.") % row, todo=_("Ask a colleague who may approve rules."))
+    if row.model == CORRELATION:
+        checked_rule(row.text)  # what it is built upon may have gone meanwhile, or been built upon it
     now = clock.now()
     for before in models.OwnRule.objects.select_for_update().filter(uid=row.uid, stage=Stage.IN_FORCE):
         before.stage, before.ended = Stage.REPLACED, now
@@ -97,6 +99,9 @@ def approve_rule(row: models.OwnRule, *, actor: Viewer) -> models.OwnRule:
 def withdraw_rule(row: models.OwnRule, *, actor: Viewer) -> models.OwnRule:
     """No longer in force; findings and alerts that came of it stay."""
     row = _standing(row, actor, "approve", Stage.IN_FORCE)
+    above = [one.rule.title for one in loading.correlations() if row.uid in one.refs]
+    if above:
+        raise Conflict(_("“%(rule)s” is looked at by the correlation “%(above)s”") % {"rule": row, "above": above[0]}, why=_("Without this rule it would never fire again, and nobody would be told."), todo=_("Withdraw or change the correlation first."))
     row.stage, row.ended = Stage.WITHDRAWN, clock.now()
     row = _moved(row, "withdrawn", actor)
     _publish()
@@ -118,20 +123,24 @@ def begin_version(row: models.OwnRule, *, actor: Viewer) -> models.OwnRule:
 
 
 def checked_rule(text: str) -> Rule:
-    """The one rule in a text, as it would be compiled; raises ``Invalid`` with the reason."""
+    """The one rule or correlation in a text, as it would be compiled; raises ``Invalid`` with the reason."""
     building.document(text)
     compiled = loading.compile_texts([RuleText("own.yml", text)])
-    if compiled.problems or len(compiled.rules) != 1:
-        why = compiled.problems[0].reason if compiled.problems else _("The text holds %(n)d rules.") % {"n": len(compiled.rules)}
+    found = (*compiled.rules, *(one.rule for one in compiled.correlations))
+    if compiled.problems or len(found) != 1:
+        why = compiled.problems[0].reason if compiled.problems else _("The text holds %(n)d rules.") % {"n": len(found)}
         raise Invalid(_("The rule cannot be compiled"), why=why, todo=_("Correct it and save again."), details={"text": [why]})
-    return compiled.rules[0]
+    for one in compiled.correlations:
+        linking.must_stand(one)
+    return found[0]
 
 
 def _take(row: models.OwnRule, text: str) -> None:
     """The text and what is read from it, into the row."""
     rule, own = checked_rule(text), reading.beyond_sigma(text)
     row.text, row.title, row.title_zh, row.changed = text, rule.title[:250], str(own.get("title_zh", ""))[:250], clock.now()
-    row.severity, row.model = Severity.of_sigma(rule.level if rule.level in models.Level.values else models.Level.MEDIUM), str(own.get("model", ""))[:20]
+    row.severity = Severity.of_sigma(rule.level if rule.level in models.Level.values else models.Level.MEDIUM)
+    row.model = CORRELATION if "correlation" in building.document(text) else str(own.get("model", ""))[:20]
     if not row.title:
         raise Invalid(_("The rule has no title"), todo=_("Say in a few words what it finds."), details={"text": [_("The rule has no title")]})
 

@@ -8,5 +8,6 @@ from lianfang.rooms.detect.models.hunts import Hunt, HuntSplit
 from lianfang.rooms.detect.models.monitors import Calendar, Episode, Monitor, Signal
 from lianfang.rooms.detect.models.ownrules import OwnRule, Preview
 from lianfang.rooms.detect.models.rules import Edition, EventKind, Examination, Level, Pack, Reach, Rule, RuleMark, RuleSwitch, Status, Survey
+from lianfang.rooms.detect.models.scenarios import OwnScenario
 
-__all__ = ["Baseline", "BaselinePart", "Calendar", "Correlating", "CorrelatingPart", "Edition", "Episode", "EventKind", "Examination", "Exemption", "ExemptionState", "Finding", "Hunt", "HuntSplit", "Level", "Matches", "Monitor", "OwnRule", "Pack", "Preview", "Reach", "Rule", "RuleMark", "RuleSwitch", "Signal", "Status", "Survey"]
+__all__ = ["Baseline", "BaselinePart", "Calendar", "Correlating", "CorrelatingPart", "Edition", "Episode", "EventKind", "Examination", "Exemption", "ExemptionState", "Finding", "Hunt", "HuntSplit", "Level", "Matches", "Monitor", "OwnRule", "OwnScenario", "Pack", "Preview", "Reach", "Rule", "RuleMark", "RuleSwitch", "Signal", "Status", "Survey"]

@@ -46,7 +46,7 @@ class Hunt(models.Model):
 
 
 class HuntSplit(models.Model):
-    """An hour of a hunt that is done: what it found, as ``(rule, event)`` pairs packed small."""
+    """An hour of a hunt that is done: what it found, as ``(rule, event)`` pairs packed small; ``marks``: what its correlations look at, until all hours are done."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     hunt = models.ForeignKey(Hunt, models.CASCADE, related_name="parts")
@@ -54,6 +54,7 @@ class HuntSplit(models.Model):
     until = models.DateTimeField(db_index=True)
     looked = models.PositiveBigIntegerField(default=0)
     content = models.BinaryField(default=b"")
+    marks = models.BinaryField(default=b"")
 
     class Meta:
         ordering = ("start", "id")

@@ -20,7 +20,7 @@ from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import actions, models, queries
 from lianfang.rooms.detect.pages.events import first_logs
 from lianfang.rooms.detect.queries import hunts
-from lianfang.rooms.detect.types import BASELINE, CORRELATION, OWN_PACK
+from lianfang.rooms.detect.types import BASELINE, OWN_PACK
 
 SPANS = {"24h": (timedelta(hours=24), _("the last 24 hours")), "7d": (timedelta(days=7), _("the last 7 days")), "30d": (timedelta(days=30), _("the last 30 days")), "90d": (timedelta(days=90), _("the last 90 days"))}
 LISTED, SHOWN_HOSTS = 20, 20
@@ -29,7 +29,7 @@ LISTED, SHOWN_HOSTS = 20, 20
 @panel("detect.rule.side", title=_("Look back"), order=40, permission="detect.rule.hunt")
 def hunting(request: HttpRequest, row: models.Rule) -> str:
     """Run the rule over what the lake already holds."""
-    if row.category in (CORRELATION, BASELINE) or row.problem or row.pack.name == OWN_PACK:
+    if row.category == BASELINE or row.problem or row.pack.name == OWN_PACK:
         return ""
     return render_to_string("detect/panel_hunt.html", {"what": row.uid, "spans": _spans(), "may_keep": request.viewer.sees_node}, request)  # type: ignore[attr-defined]
 
@@ -48,7 +48,7 @@ def hunt(request: HttpRequest) -> HttpResponse:
             messages.error(request, told(fault))
             return HttpResponseRedirect(reverse("detect:hunt"))
         return HttpResponseRedirect(reverse("detect:one_hunt", kwargs={"pk": row.pk}))
-    rules = [(row.uid, str(row)) for row in queries.rule_rows(viewer).filter(problem="").exclude(category__in=(CORRELATION, BASELINE)).exclude(pack__name=OWN_PACK).order_by("title")]
+    rules = [(row.uid, str(row)) for row in queries.rule_rows(viewer).filter(problem="").exclude(category=BASELINE).exclude(pack__name=OWN_PACK).order_by("title")]
     packs = [row.name for row in queries.pack_rows(viewer)]
     lines = [{"row": row, "job": hunts.progress_of(row, viewer)} for row in hunts.hunt_rows(viewer)[:LISTED]]
     return show(request, "detect/hunt.html", {"watchlist": actions.WATCHLIST, "rules": rules, "packs": packs, "spans": _spans(), "may_keep": viewer.sees_node, "lines": lines})
@@ -78,7 +78,7 @@ def _shown(row: models.Hunt, viewer: Viewer) -> dict[str, Any]:
     percent = job.percent if job and not ended else 100 * row.done // max(1, row.splits)
     return {
         "hunt": row, "job": job, "ended": ended, "percent": percent, "found": found, "chart": _chart(row), "hosts": hosts[:SHOWN_HOSTS], "more_hosts": max(0, len(hosts) - SHOWN_HOSTS),
-        "samples": first_logs(row.result.get("samples", []), viewer, asked="hunt") if ended else [], "url": reverse("detect:one_hunt", kwargs={"pk": row.pk}),
+        "chains": hunts.chains_of(row, viewer) if ended else [], "samples": first_logs(row.result.get("samples", []), viewer, asked="hunt") if ended else [], "url": reverse("detect:one_hunt", kwargs={"pk": row.pk}),
     }  # fmt: skip
 
 

@@ -28,10 +28,11 @@ from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import actions, models
 from lianfang.rooms.detect.models.ownrules import Stage
 from lianfang.rooms.detect.pages.events import first_logs
-from lianfang.rooms.detect.queries import building, framework, library
+from lianfang.rooms.detect.queries import building, chains, framework, library, linking
 from lianfang.rooms.detect.queries.building import Built, Group, Line
+from lianfang.rooms.detect.queries.linking import Linked
 from lianfang.rooms.detect.queries.painting import painted
-from lianfang.rooms.detect.types import NODE_RULES
+from lianfang.rooms.detect.types import BASELINE, CORRELATION, NODE_RULES
 
 TONES = {Stage.DRAFT: "quiet", Stage.PROPOSED: "warn", Stage.IN_FORCE: "good", Stage.REPLACED: "quiet", Stage.WITHDRAWN: "quiet"}
 SPANS = (("1", _("the last day")), ("7", _("the last 7 days")), ("30", _("the last 30 days")))
@@ -39,6 +40,12 @@ OPERATORS = {
     "is": _("is"), "contains": _("contains"), "startswith": _("begins with"), "endswith": _("ends with"), "re": _("matches the pattern"), "cidr": _("lies in the network"), "lt": _("is less than"), "lte": _("is at most"),
     "gt": _("is more than"), "gte": _("is at least"), "exists": _("is there"), "missing": _("is missing"),
 }  # fmt: skip
+KINDS = {
+    "event_count": _("so many matches of these rules"), "value_count": _("so many different values of a field"), "temporal": _("all of these rules, in any order"), "temporal_ordered": _("all of these rules, in this order"), "value_sum": _("the sum of a field"),
+    "value_avg": _("the average of a field"), "value_median": _("the median of a field"), "value_percentile": _("a percentile of a field"), "absence": _("the first was found, and the second did not follow (one rule alone: it did not come again)"),
+}  # fmt: skip
+UNITS = (("s", pgettext_lazy("unit of time", "seconds")), ("m", _("minutes")), ("h", _("hours")), ("d", _("days")))
+COMPARED = (("gte", _("is at least")), ("gt", _("is more than")), ("lte", _("is at most")), ("lt", _("is less than")), ("eq", _("is")))
 LEVELS = (("critical", _("critical")), ("high", _("high")), ("medium", _("medium")), ("low", _("low")), ("informational", _("informational")))
 
 
@@ -54,9 +61,9 @@ class OwnRuleForm(SheetForm):
     def clean(self) -> dict[str, Any]:
         """What was sent as the rule's text."""
         given: dict[str, Any] = super().clean() or self.cleaned_data
-        if self.data.get("by") == "form":
+        if self.data.get("by") in ("form", "correlation"):
             try:
-                given["text"] = building.written(building.posted(self.data))
+                given["text"] = _written(self.data)
             except Fault as fault:
                 self.add_error(None, told(fault))
         elif not str(given.get("text") or "").strip():
@@ -71,6 +78,8 @@ class OwnRuleForm(SheetForm):
             return of_text(self.instance.text)
         if copied := self.initial.get("copy"):
             return of_text(building.renamed(_text_of(str(copied)), uid=""))
+        if self.initial.get("kind") == CORRELATION:
+            return of_links(Linked(refs=tuple(ref for ref in (str(self.initial.get("ref", "")),) if ref)))
         model = str(self.initial.get("model", ""))
         return of_form(Built(model=model, mapping=next((name for name, _title in building.mappings_of(model)), "")))
 
@@ -79,11 +88,18 @@ def _text_of(uid: str) -> str:
     row = models.Rule.objects.filter(uid=uid, gone=False).first()
     if row is None:
         raise Missing("There is no such rule", why="It is not installed, or you may not see rules.", todo="Look at the list of rules.")
-    return row.text
+    return linking.by_ids(row) if row.category == CORRELATION else row.text
+
+
+def _written(data: Any) -> str:
+    """What was sent by one of the forms, as Sigma."""
+    return linking.written(linking.posted(data)) if data.get("by") == CORRELATION else building.written(building.posted(data))
 
 
 def builder(data: Any, *, op: str = "") -> dict[str, Any]:
     """The same for what was sent."""
+    if data.get("by") == CORRELATION:
+        return of_links(linking.posted(data, op=op), text=str(data.get("text", "")), find="" if op.startswith("take:") else str(data.get("find", "")))
     return of_form(building.posted(data, op=op), text=str(data.get("text", ""))) if data.get("by") == "form" else of_text(str(data.get("text", "")))
 
 
@@ -104,6 +120,21 @@ def of_form(built: Built, *, text: str = "") -> dict[str, Any]:
     return context
 
 
+def of_links(linked: Linked, *, text: str = "", find: str = "") -> dict[str, Any]:
+    """The form of a correlation, and what it says as Sigma or what is missing for it; ``find``: words of the titles of rules that could take part."""
+    link = {
+        "kinds": KINDS.items(), "units": UNITS, "operators": COMPARED, "chosen": linking.named(linked.refs), "find": find, "offers": linking.offered(find, linked), "suggested": linking.fields_of(linked.refs),
+        "counted": linked.kind not in linking.PLAIN, "of_field": linked.kind in linking.OF_FIELD, "percentile": linked.kind == "value_percentile",
+    }  # fmt: skip
+    context: dict[str, Any] = {"by": CORRELATION, "built": linked, "text": text, "levels": LEVELS, "alarms": [(key, alarm.named.name) for key, alarm in framework.alarms().items()], "falsepositives": "\n".join(linked.falsepositives), "link": link}
+    try:
+        context["text"] = linking.written(linked)
+        actions.checked_rule(context["text"] if linked.uid else building.renamed(context["text"], uid=linking.NOBODY))
+    except Fault as fault:
+        context["fault"] = told(fault)
+    return context
+
+
 def _group(number: int, group: Group) -> dict[str, Any]:
     return {"number": number, "shown": number + 1, "group": group, "lines": [{"place": f"group.{number}.{at}.", "at": at, "line": line, "values": "\n".join(line.values), "bare": line.operator in ("exists", "missing")} for at, line in enumerate(group.lines or (Line(),))]}
 
@@ -111,7 +142,7 @@ def _group(number: int, group: Group) -> dict[str, Any]:
 def of_text(text: str) -> dict[str, Any]:
     """The form of a text where it can be shown as one; otherwise the text, and why."""
     try:
-        shown = of_form(building.read(text))
+        shown = of_links(linking.read(text)) if CORRELATION in building.document(text) else of_form(building.read(text))
     except Fault as fault:
         return {"by": "text", "text": text, "unshown": fault}
     return shown
@@ -133,7 +164,7 @@ OWN_RULES = register(
             "made_by", "proposed_by", "approved_by", Column("changed", cell="time"), Column("uid", cell="code", shown=False), Column("approved", shown=False), Column("text", shown=False),
         ),
         facts=(Column("stage", tones=TONES), "version", Column("severity", cell="severity"), Column("model", value=lambda row: model_name(row.model)), "made_by", "proposed_by", "proposed", "approved_by", "approved", "ended", Column("uid", cell="code")),
-        filters=("stage", Filter("severity", _("Severity"), kind="choice", choices=SEVERITIES), Filter("model", kind="choice", choices=lambda viewer: [(model.key, model.name) for model in building.makeable()]), "changed"),
+        filters=("stage", Filter("severity", _("Severity"), kind="choice", choices=SEVERITIES), Filter("model", kind="choice", choices=lambda viewer: [(CORRELATION, translate("correlation")), *((model.key, model.name) for model in building.makeable())]), "changed"),
         search=("title", "title_zh", "uid"),
         fields=OwnRuleForm.Meta.fields,
         form=OwnRuleForm,
@@ -162,7 +193,7 @@ OWN_RULES = register(
 def model_name(key: str) -> str:
     """What a model is called."""
     found = library.event_models().get(key)
-    return found.name if found else key
+    return found.name if found else translate("correlation") if key == CORRELATION else key
 
 
 @page("rule-build/", name="rule_build", permission="detect.ownrule.add", title=_("Own rules"), parent="ownrule_list")
@@ -179,7 +210,7 @@ def build(request: HttpRequest) -> HttpResponse:
 def ask(request: HttpRequest) -> HttpResponse:
     """Ask for a preview of the rule that was sent; its progress is shown where the answer will stand."""
     try:
-        text = building.written(building.posted(request.POST)) if request.POST.get("by") == "form" else request.POST.get("text", "")
+        text = _written(request.POST) if request.POST.get("by") in ("form", "correlation") else request.POST.get("text", "")
         if "\nid:" not in f"\n{text}":
             text = building.renamed(text, uid="00000000-0000-4000-8000-000000000000")
         row = actions.ask_preview(text, request.POST.get("days", "1"), actor=request.viewer)  # type: ignore[attr-defined]
@@ -210,7 +241,7 @@ def _previewed(request: HttpRequest, row: models.Preview) -> dict[str, Any]:
     job = jobs.progress(row.job, viewer) if row.job else None
     context: dict[str, Any] = {"preview": row, "job": job, "result": row.result, "url": reverse("detect:preview", kwargs={"pk": row.pk})}
     if row.result:
-        context |= {"chart": _chart(row), "hosts": row.result["hosts"], "more_hosts": row.result["host_count"] - len(row.result["hosts"]), "samples": first_logs(row.result["samples"], viewer, asked="preview")}
+        context |= {"chart": _chart(row), "hosts": row.result["hosts"], "more_hosts": row.result["host_count"] - len(row.result["hosts"]), "chains": chains.told(row.result.get("chains", ()), viewer), "samples": first_logs(row.result["samples"], viewer, asked="preview")}
     return context
 
 
@@ -219,7 +250,7 @@ def _chart(row: models.Preview) -> dict[str, Any] | None:
         return None
     days: list[date] = [row.since.date() + timedelta(days=n) for n in range((row.until.date() - row.since.date()).days + 1)]
     found = row.result["days"]
-    series = [{"name": name, "type": "bar", "data": [found.get(f"{day}", (0, 0))[at] for day in days]} for at, name in enumerate((translate("logs"), translate("alerts")))]
+    series = [{"name": name, "type": "bar", "data": [found.get(f"{day}", (0, 0))[at] for day in days]} for at, name in enumerate((translate("firings") if "fired" in row.result else translate("logs"), translate("alerts")))]
     return {"animation": False, "legend": {"top": 0}, "xAxis": {"type": "category", "data": [f"{day:%m-%d}" for day in days]}, "yAxis": {"type": "value", "minInterval": 1, "splitNumber": 2}, "series": series}
 
 
@@ -269,10 +300,13 @@ def sigma_of_own(request: HttpRequest, pk: UUID) -> HttpResponse:
 @panel("detect.rule.side", title=_("Make it your own"), order=50, permission="detect.ownrule.add")
 def copying(request: HttpRequest, row: models.Rule) -> str:
     """Of a shipped rule a copy to change; of an own rule the place where it is changed."""
+    linked = format_html('<p class="after"><a class="btn" href="{}?kind=correlation&amp;ref={}">{}</a></p>', reverse("detect:ownrule_add"), row.uid, translate("New correlation with this rule")) if linking.usable().filter(pk=row.pk).exists() else ""
     if row.pack.name == NODE_RULES:
         own = models.OwnRule.objects.filter(uid=row.uid, stage=Stage.IN_FORCE).first()
-        return format_html('<a class="btn" href="{}">{}</a>', reverse("detect:ownrule", kwargs={"pk": own.pk}), translate("Versions of this rule")) if own else ""
-    return format_html('<a class="btn" href="{}?copy={}">{}</a><p class="hint">{}</p>', reverse("detect:ownrule_add"), row.uid, translate("Copy as own rule"), translate("The copy gets an identifier of its own; its author stays named."))
+        return format_html('<a class="btn" href="{}">{}</a>{}', reverse("detect:ownrule", kwargs={"pk": own.pk}), translate("Versions of this rule"), linked) if own else ""
+    if row.category == BASELINE:
+        return ""
+    return format_html('<a class="btn" href="{}?copy={}">{}</a><p class="hint">{}</p>', reverse("detect:ownrule_add"), row.uid, translate("Copy as own rule"), translate("The copy gets an identifier of its own; its author stays named.")) + linked
 
 
 @panel("detect.event_model.side", title=_("Rule of your own"), order=50, permission="detect.ownrule.add")

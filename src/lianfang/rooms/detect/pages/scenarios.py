@@ -26,8 +26,8 @@ def every(request: HttpRequest) -> HttpResponse:
     """All of them, each with its stages: seen, or what is missing."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]
     known = {one.model.key: one for one in library.standings(viewer)}
-    lines = [{"one": one, "stages": [_stage(sight) for sight in scenarios.sights(one, viewer, standings=known)], "url": reverse("detect:scenario", kwargs={"key": one.key})} for one in scenarios.scenarios().values()]
-    return show(request, "detect/scenarios.html", {"lines": lines, "days": library.DAYS})
+    lines = [{"one": one, "stages": [_stage(sight) for sight in scenarios.sights(one, viewer, standings=known)], "url": reverse("detect:scenario", kwargs={"key": one.key})} for one in scenarios.every().values()]
+    return show(request, "detect/scenarios.html", {"lines": lines, "days": library.DAYS, "may_add": viewer.may("detect.ownscenario.add") and viewer.sees_node})
 
 
 @page("scenarios/<slug:key>/", name="scenario", permission="detect.rule.view", title=_("Scenario"), parent="scenarios")
@@ -43,8 +43,13 @@ def single(request: HttpRequest, key: str) -> HttpResponse:
         return HttpResponseRedirect(reverse("detect:scenario", kwargs={"key": key}))
     stages = [_stage(sight) for sight in scenarios.sights(one, viewer)]
     rules = {rule.pk: rule for stage in stages for rule in stage["sight"].rules}
-    context = {"one": one, "stages": stages, "days": library.DAYS, "rules": len(rules), "off": sum(not rule.enabled for rule in rules.values()), "may": viewer.may("detect.rule.switch") and viewer.sees_node, "chart": _chart(scenarios.findings_by_day(one, viewer, since=clock.now() - timedelta(days=library.DAYS)))}
+    context = {"one": one, "stages": stages, "days": library.DAYS, "rules": len(rules), "off": sum(not rule.enabled for rule in rules.values()), "may": viewer.may("detect.rule.switch") and viewer.sees_node, "edit": _own_url(one, viewer), "chart": _chart(scenarios.findings_by_day(one, viewer, since=clock.now() - timedelta(days=library.DAYS)))}
     return show(request, "detect/scenario.html", context, title=one.name)
+
+
+def _own_url(one: scenarios.Scenario, viewer: Viewer) -> str:
+    """Where people of this node look after one that they described."""
+    return reverse("detect:ownscenario", kwargs={"pk": one.own}) if one.own and viewer.may("detect.ownscenario.view") else ""
 
 
 def _stage(sight: Sight) -> dict[str, Any]:

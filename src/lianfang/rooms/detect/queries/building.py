@@ -217,9 +217,9 @@ def _number(text: str, name: str) -> int | float:
 
 # ---- text → form -----------------------------------------------------------------------------------------------
 
-_SHOWN = frozenset({"title", "id", "status", "description", "author", "tags", "logsource", "detection", "falsepositives", "level", "lianfang"})
+SHOWN = frozenset({"title", "id", "status", "description", "author", "tags", "logsource", "detection", "falsepositives", "level", "lianfang"})
 _ALARM, _TECHNIQUE = "lianfang.alarm.", re.compile(r"attack\.t\d{4}(\.\d{3})?")
-_PASSED = frozenset({"references", "date", "modified", "license", "related", "fields"})
+PASSED = frozenset({"references", "date", "modified", "license", "related", "fields"})
 
 
 def document(text: str) -> dict[str, Any]:
@@ -229,8 +229,8 @@ def document(text: str) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError) as error:
         place = getattr(error, "problem_mark", None)
         raise Invalid(_("This is not YAML"), why=str(getattr(error, "problem", "") or error).split("\n")[0], todo=_("Look at line %(n)d.") % {"n": place.line + 1} if place else _("Check the text.")) from None
-    if not isinstance(said, dict) or not isinstance(said.get("detection"), dict):
-        raise Invalid(_("This is not a Sigma rule"), why=_("A rule is one mapping with “title”, “logsource” and “detection”."), todo=_("Begin with the form, or with a copy of another rule."))
+    if not isinstance(said, dict) or not (isinstance(said.get("detection"), dict) or isinstance(said.get("correlation"), dict)):
+        raise Invalid(_("This is not a Sigma rule"), why=_("A rule is one mapping with “title”, “logsource” and “detection”, or with “correlation”."), todo=_("Begin with the form, or with a copy of another rule."))
     return said
 
 
@@ -239,28 +239,28 @@ def read(text: str) -> Built:
     said = document(text)
     own = said.get("lianfang") if isinstance(said.get("lianfang"), dict) else {}
     assert isinstance(own, dict)  # noqa: S101  (said above)
-    if beyond := sorted(set(said) - _SHOWN - _PASSED):
-        raise _unshown(_("It has the section “%(name)s”.") % {"name": beyond[0]})
+    if beyond := sorted(set(said) - SHOWN - PASSED):
+        raise unshown(_("It has the section “%(name)s”.") % {"name": beyond[0]})
     model, mapping, logsource = _place(said, own)
     detection = dict(said["detection"])
     condition = " ".join(str(detection.pop("condition", "")).split())
     tied = detection.pop(MODEL, {}) if MODEL in detection and own.get("model") else {}
     if tied and tied != selection_of(model, mapping):
-        raise _unshown(_("The selection “model” was changed by hand."))
+        raise unshown(_("The selection “model” was changed by hand."))
     groups = tuple(_group(name, one, unless=bool(re.search(rf"\bnot {re.escape(name)}\b", condition))) for name, one in detection.items())
     some = " or " in condition
     positive = [name for name, group in zip(detection, groups) if not group.unless]
     negative = [name for name, group in zip(detection, groups) if group.unless]
     if condition not in _forms(bool(tied), positive, negative, some=some):
-        raise _unshown(_("Its condition is more than groups that have to hold, or must not: %(condition)s") % {"condition": condition})
-    alarm, techniques, _others = _tags(said)
+        raise unshown(_("Its condition is more than groups that have to hold, or must not: %(condition)s") % {"condition": condition})
+    alarm, techniques, _others = tags_of(said)
     return Built(
         title=str(said.get("title", "")), title_zh=str(own.get("title_zh", "")), model=model, mapping=mapping, groups=groups, some=some, level=str(said.get("level", "medium")), techniques=techniques, alarm=alarm, description=str(said.get("description", "")),
-        description_zh=str(own.get("description_zh", "")), falsepositives=tuple(map(str, said.get("falsepositives") or ())), uid=str(said.get("id", "")), author=str(said.get("author", "")), status=str(said.get("status", "experimental")), logsource=logsource, rest=_rest(said),
+        description_zh=str(own.get("description_zh", "")), falsepositives=tuple(map(str, said.get("falsepositives") or ())), uid=str(said.get("id", "")), author=str(said.get("author", "")), status=str(said.get("status", "experimental")), logsource=logsource, rest=rest_of(said),
     )  # fmt: skip
 
 
-def _tags(said: Mapping[str, Any]) -> tuple[str, tuple[str, ...], list[str]]:
+def tags_of(said: Mapping[str, Any]) -> tuple[str, tuple[str, ...], list[str]]:
     """Alarm type, techniques, and the other tags."""
     tags = [str(tag) for tag in said.get("tags") or ()]
     alarm = next((tag.removeprefix(_ALARM) for tag in tags if tag.startswith(_ALARM)), "")
@@ -268,15 +268,15 @@ def _tags(said: Mapping[str, Any]) -> tuple[str, tuple[str, ...], list[str]]:
     return alarm, tuple(tag.removeprefix("attack.").upper() for tag in techniques), [tag for tag in tags if tag not in techniques and not tag.startswith(_ALARM)]
 
 
-def _rest(said: Mapping[str, Any]) -> dict[str, Any]:
+def rest_of(said: Mapping[str, Any]) -> dict[str, Any]:
     """What the form passes on without showing it."""
-    rest: dict[str, Any] = {name: said[name] for name in said if name in _PASSED}
+    rest: dict[str, Any] = {name: said[name] for name in said if name in PASSED}
     own = said.get("lianfang") if isinstance(said.get("lianfang"), dict) else {}
     others = {name: value for name, value in (own or {}).items() if name not in ("title_zh", "description_zh", "model", "mapping")}
-    return rest | ({"tags": tags} if (tags := _tags(said)[2]) else {}) | ({"lianfang": others} if others else {})
+    return rest | ({"tags": tags} if (tags := tags_of(said)[2]) else {}) | ({"lianfang": others} if others else {})
 
 
-def _unshown(why: str) -> Invalid:
+def unshown(why: str) -> Invalid:
     return Invalid(_("This rule cannot be shown as a form"), why=why, todo=_("Edit its text."))
 
 
@@ -297,7 +297,7 @@ def _place(said: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[str, str, d
     if own.get("model") and own.get("mapping"):
         model, mapping = str(own["model"]), str(own["mapping"])
         if not _kinds(model, mapping) or logsource_of(model, mapping) != asked:
-            raise _unshown(_("Its event model or its log source was changed by hand."))
+            raise unshown(_("Its event model or its log source was changed by hand."))
         return model, mapping, {}
     return "", "", asked
 
@@ -307,7 +307,7 @@ def _group(name: str, said: Any, *, unless: bool) -> Group:
         return Group(tuple(_line(key, value) for key, value in said.items()), False, unless)
     if isinstance(said, list) and said and all(isinstance(one, dict) and len(one) == 1 for one in said):
         return Group(tuple(_line(key, value) for one in said for key, value in one.items()), len(said) > 1, unless)
-    raise _unshown(_("The selection “%(name)s” is no list of conditions on fields.") % {"name": name})
+    raise unshown(_("The selection “%(name)s” is no list of conditions on fields.") % {"name": name})
 
 
 def _line(key: Any, value: Any) -> Line:
@@ -318,7 +318,7 @@ def _line(key: Any, value: Any) -> Line:
     if operator == "exists" and isinstance(value, bool):
         return Line(name, "exists" if value else "missing")
     if operator not in OPERATORS or any(isinstance(one, dict | list | bool) or one is None for one in values):
-        raise _unshown(_("The condition “%(key)s” compares in a way that the form does not know.") % {"key": key})
+        raise unshown(_("The condition “%(key)s” compares in a way that the form does not know.") % {"key": key})
     return Line(name, operator, tuple(map(str, values)), every)
 
 
@@ -353,21 +353,21 @@ def posted(data: Mapping[str, Any], *, op: str = "") -> Built:
         lines = tuple(_posted_line(data, f"group.{number}.{at}.") for at in _numbers(data, rf"group\.{number}\.(\d+)\.field"))
         groups.append(Group(lines, data.get(f"group.{number}.join") == "some", data.get(f"group.{number}.if") == "unless"))
     built = Built(
-        logsource={name: str(data[f"logsource.{name}"]) for name in ("product", "category", "service") if data.get(f"logsource.{name}")}, **_passed_on(str(data.get("text", ""))),
+        logsource={name: str(data[f"logsource.{name}"]) for name in ("product", "category", "service") if data.get(f"logsource.{name}")}, **passed_on(str(data.get("text", ""))),
         groups=tuple(groups[:MOST_GROUPS]) or (Group(),), some=data.get("join") == "some", techniques=tuple(dict.fromkeys(one.strip().upper() for one in re.split(r"[\s,;，；]+", str(data.get("techniques", ""))) if one.strip())),
-        falsepositives=tuple(_lines(data.get("falsepositives", ""))), **{name: " ".join(str(data.get(name, "")).split())[:250] for name in ("title", "title_zh", "model", "mapping", "alarm", "uid", "author")},
+        falsepositives=tuple(lines_of(data.get("falsepositives", ""))), **{name: " ".join(str(data.get(name, "")).split())[:250] for name in ("title", "title_zh", "model", "mapping", "alarm", "uid", "author")},
         level=str(data.get("level", "medium")), description=str(data.get("description", "")).strip()[:4000], description_zh=str(data.get("description_zh", "")).strip()[:4000],
     )  # fmt: skip
     return _moved(built, op) if op else built
 
 
-def _passed_on(text: str) -> dict[str, Any]:
+def passed_on(text: str) -> dict[str, Any]:
     """What the text beside the form holds and the form does not show."""
     try:
         said = document(text)
     except Invalid:
         return {}
-    return {"rest": _rest(said), "status": str(said.get("status", "experimental"))}
+    return {"rest": rest_of(said), "status": str(said.get("status", "experimental"))}
 
 
 def _moved(built: Built, op: str) -> Built:
@@ -389,10 +389,10 @@ def _moved(built: Built, op: str) -> Built:
 
 def _posted_line(data: Mapping[str, Any], place: str) -> Line:
     operator = str(data.get(f"{place}operator", "contains"))
-    return Line(str(data.get(f"{place}field", "")).strip()[:200], operator if operator in OPERATORS else "contains", tuple(_lines(data.get(f"{place}values", ""))), data.get(f"{place}every") in ("1", "on", True))
+    return Line(str(data.get(f"{place}field", "")).strip()[:200], operator if operator in OPERATORS else "contains", tuple(lines_of(data.get(f"{place}values", ""))), data.get(f"{place}every") in ("1", "on", True))
 
 
-def _lines(text: Any) -> Iterable[str]:
+def lines_of(text: Any) -> Iterable[str]:
     return [line.strip("\r") for line in str(text).split("\n") if line.strip()][:MOST_VALUES]
 
 

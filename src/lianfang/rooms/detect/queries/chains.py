@@ -45,8 +45,9 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Why a correlation fired: ``why`` says it in one sentence; ``group``: what its matches have in common; ``steps`` in the order of time."""
+    """Why a correlation (its uid) fired: ``why`` says it in one sentence; ``group``: what its matches have in common; ``steps`` in the order of time."""
 
+    rule: str
     finding: str
     why: str
     group: tuple[tuple[str, str], ...]
@@ -59,23 +60,44 @@ def chains(ids: Iterable[Any], viewer: Viewer) -> list[Chain]:
     rows = models.Finding.objects.seen_by(viewer).filter(pk__in=list(ids), kind=CORRELATION).order_by("-created", "-id")
     found: dict[tuple[str, ...], Chain] = {}
     for row in rows:
-        found.setdefault((row.rule_uid, row.territory, repr(row.chain.get("group")), row.chain.get("moment", "")), _chain(row, viewer))
+        found.setdefault((row.rule_uid, row.territory, repr(row.chain.get("group")), row.chain.get("moment", "")), chain(row, viewer))
     return list(found.values())
 
 
-def _chain(row: models.Finding, viewer: Viewer) -> Chain:
-    said = row.chain
+def group_of(row: models.Finding) -> dict[str, str]:
+    """What the matches of a correlation's finding have in common, by field, in small letters."""
+    return dict(row.chain["group"])
+
+
+def sources_of(row: models.Finding) -> list[str]:
+    """The sources of its logs, those that are kept with it."""
+    return list(dict.fromkeys(event["source"] for step in row.chain["steps"] for event in step["events"]))
+
+
+def group_shown(row: models.Finding, viewer: Viewer) -> dict[str, str]:
+    """The group as the viewer may see it."""
     veil = lake.veil(viewer)
 
     def shown(name: str, value: str) -> str:
         column = NAMES.get(name, name if name in ("domain", "url", "process", "file") else "user")
-        return lake.masked(column, value) if column != "host" and veil.hides(column, level=row.level, territory=row.territory) else value
+        return str(lake.masked(column, value)) if column != "host" and veil.hides(column, level=row.level, territory=row.territory) else value
 
-    group = tuple((name, shown(name, value)) for name, value in said["group"])
+    return {name: shown(name, value) for name, value in group_of(row).items()}
+
+
+def told(lines: Iterable[Mapping[str, Any]], viewer: Viewer) -> list[Chain]:
+    """Chains of firings that are no findings: what a hunt or a preview kept of them, as the viewer may see it."""
+    return [chain(models.Finding(rule_uid=one.get("rule", ""), chain=one["chain"], territory=one["territory"], level=one["level"]), viewer) for one in lines]
+
+
+def chain(row: models.Finding, viewer: Viewer) -> Chain:
+    """The chain of one finding, stored or not."""
+    said = row.chain
+    group = tuple(group_shown(row, viewer).items())
     steps = [_link(one, said, last=number == len(said["steps"]) - 1) for number, one in enumerate(said["steps"])]
     moment = clock.parse(said["moment"])
     told = sorted((step for step in steps if step.count or step.missing), key=lambda step: (step.missing, step.first or moment))
-    return Chain(str(row.pk), why(said, group), group, moment, tuple(told))
+    return Chain(row.rule_uid, str(row.pk), why(said, group), group, moment, tuple(told))
 
 
 def _link(one: Mapping[str, Any], said: Mapping[str, Any], *, last: bool) -> Link:

@@ -18,13 +18,13 @@ from lianfang.kernel.errors import Fault, Missing
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.adapters.executor import unpacked
-from lianfang.rooms.detect.queries import watch
+from lianfang.rooms.detect.queries import chains, watch
 from lianfang.rooms.detect.types import IOC
 
 
 @dataclass(frozen=True, slots=True)
 class RuleFound:
-    """What one rule of a hunt found: events, how many of them had been found when they came in, findings that were kept."""
+    """What one rule of a hunt found: events, how many of them had been found when they came in, findings that were kept; of a correlation how often it ``fired``."""
 
     uid: str
     title: str
@@ -35,6 +35,7 @@ class RuleFound:
     findings: int
     first: datetime
     last: datetime
+    fired: int = 0
 
 
 def hunt_rows(viewer: Viewer) -> QuerySet[models.Hunt]:
@@ -69,9 +70,14 @@ def found_by(row: models.Hunt) -> list[RuleFound]:
     def line(uid: str, one: dict[str, Any]) -> RuleFound:
         rule = rules.get(uid)
         title = str(rule) if rule else str(said.get(uid, {}).get("title", uid))
-        return RuleFound(uid, title, str(rule.pk) if rule else "", rule.severity if rule else int(said.get(uid, {}).get("severity", 3)), one["events"], one["known"], one["findings"], clock.parse(one["first"]), clock.parse(one["last"]))
+        return RuleFound(uid, title, str(rule.pk) if rule else "", rule.severity if rule else int(said.get(uid, {}).get("severity", 3)), one["events"], one["known"], one["findings"], clock.parse(one["first"]), clock.parse(one["last"]), one.get("fired", 0))
 
     return sorted((line(uid, one) for uid, one in told.items()), key=lambda found: (-found.events, found.uid))
+
+
+def chains_of(row: models.Hunt, viewer: Viewer) -> list[chains.Chain]:
+    """The first times that its correlations fired, each with what led to it, as the viewer may see it."""
+    return chains.told(row.result.get("chains", ()), viewer)
 
 
 def events_of(row: models.Hunt) -> Iterator[tuple[str, str]]:
@@ -85,6 +91,6 @@ def document(row: models.Hunt, viewer: Viewer) -> dict[str, Any]:
     """A hunt as plain data."""
     job = progress_of(row, viewer)
     state = "done" if row.finished else str(job.state) if job else "open"
-    rules = [{"uid": one.uid, "title": one.title, "events": one.events, "known": one.known, "findings": one.findings, "first": one.first, "last": one.last} for one in found_by(row)]
+    rules = [{"uid": one.uid, "title": one.title, "events": one.events, "known": one.known, "findings": one.findings, **({"fired": one.fired} if one.fired else {}), "first": one.first, "last": one.last} for one in found_by(row)]
     sums = {name: row.result.get(name, 0) for name in ("looked", "events", "findings")}
-    return {"id": str(row.pk), "label": row.label, "since": row.since, "until": row.until, "keep": row.keep, "state": state, "hours": row.splits, "hours_done": row.done, **sums, "rules": rules, "hosts": row.result.get("hosts", {}), "days": row.result.get("days", {}), "executors": row.result.get("executors", {})}
+    return {"id": str(row.pk), "label": row.label, "since": row.since, "until": row.until, "keep": row.keep, "state": state, "hours": row.splits, "hours_done": row.done, **sums, "rules": rules, "hosts": row.result.get("hosts", {}), "days": row.result.get("days", {}), "fired": [{"rule": one.rule, "moment": one.moment, "why": one.why, "group": dict(one.group)} for one in chains_of(row, viewer)], "executors": row.result.get("executors", {})}

@@ -97,10 +97,18 @@ def load_written() -> Compiled:
 
 
 def correlations() -> list[Correlation]:
-    """The correlations of the installed packs; packs without any are not looked into."""
+    """The correlations of all packs, also the node's own; packs without any are not looked into."""
     with_some = set(models.Rule.objects.filter(category=CORRELATION, gone=False).values_list("pack", flat=True))
-    found = {one.uid: one for pack in packs() if pack.pk in with_some for one in load_pack(pack).correlations}
+    found = {one.uid: one for pack in models.Pack.objects.filter(pk__in=with_some).order_by("installed", "id") for one in load_pack(pack).correlations}
     return list(found.values())
+
+
+def only(uids: Iterable[str]) -> Compiled:
+    """Some rules of any packs, as examiners have them."""
+    wanted = set(uids)
+    some = models.Pack.objects.filter(pk__in=models.Rule.objects.filter(uid__in=wanted, gone=False).values("pack")).order_by("installed", "id")
+    parts = [load_pack(pack).only(wanted) for pack in some]
+    return joined(parts) if parts else Compiled((), (), ())
 
 
 def with_databases(compiled: Compiled) -> Compiled:

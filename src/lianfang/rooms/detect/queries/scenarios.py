@@ -1,6 +1,6 @@
 """Scenarios: kinds of attack in stages, and which stages this node can see.
 
-In: ``content/scenarios``, rules and their marks, counts of the lake. Out: for each stage what feeds it, which rules see it, when one fired last.
+In: ``content/scenarios`` and what people of this node described, rules and their marks, counts of the lake. Out: for each stage what feeds it, which rules see it, when one fired last.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lianfang.kernel import clock
 from lianfang.kernel.errors import Missing
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import models
-from lianfang.rooms.detect.queries import last_fired, library, rule_rows
+from lianfang.rooms.detect.queries import last_fired, library, rule_rows, staging
 
 STARTER, CORRELATIONS = "lianfang-starter", "lianfang-correlations"
 
@@ -38,6 +38,8 @@ class Stage:
     techniques: tuple[str, ...]
     needs_zh: str
     needs_en: str
+    uids: tuple[str, ...] = ()
+    """Rules and correlations by their ids, where people of this node chose them."""
 
     @property
     def name(self) -> str:
@@ -59,6 +61,8 @@ class Scenario:
     about_zh: str
     about_en: str
     stages: tuple[Stage, ...]
+    own: str = ""
+    """The id of the row, where people of this node described it."""
 
     @property
     def name(self) -> str:
@@ -86,7 +90,7 @@ class Sight:
 
 @cache
 def scenarios() -> dict[str, Scenario]:
-    """All of them by key."""
+    """Those that ship, by key."""
     found = [yaml.safe_load(path.read_text("utf-8")) for path in sorted((settings.CONTENT / "scenarios").glob("*.yaml"))]
     return {one["key"]: Scenario(one["key"], one["alarm"], one["zh"], one["en"], one["about"]["zh"], one["about"]["en"], tuple(_stage(stage) for stage in one["stages"])) for one in found}
 
@@ -96,9 +100,20 @@ def _stage(said: Mapping[str, Any]) -> Stage:
     return Stage(said["zh"], said["en"], tuple(said["models"]), tuple(said["rules"]), correlations, tuple(said["techniques"]), said["needs"]["zh"], said["needs"]["en"])
 
 
+def every() -> dict[str, Scenario]:
+    """Those that ship and the node's own that are switched on, by key."""
+    return scenarios() | {row.key: of_row(row) for row in models.OwnScenario.objects.filter(enabled=True).order_by("created", "id")}
+
+
+def of_row(row: models.OwnScenario) -> Scenario:
+    """One of the node's own, as all others are."""
+    stages = tuple(Stage(one.zh or one.en, one.en or one.zh, one.models, (), (), one.techniques, one.needs_zh or one.needs_en, one.needs_en or one.needs_zh, one.rules) for one in staging.read(row.stages))
+    return Scenario(row.key, row.alarm, row.zh or row.en, row.en or row.zh, row.about_zh or row.about_en, row.about_en or row.about_zh, stages, str(row.pk))
+
+
 def scenario(key: str) -> Scenario:
     """One of them; raises ``Missing``."""
-    found = scenarios().get(key)
+    found = every().get(key)
     if found is None:
         raise Missing("There is no such scenario", todo="Choose one of the list.")
     return found
@@ -106,7 +121,7 @@ def scenario(key: str) -> Scenario:
 
 def of_model(key: str) -> list[Scenario]:
     """The scenarios of which an event model is part."""
-    return [one for one in scenarios().values() if any(key in stage.models for stage in one.stages)]
+    return [one for one in every().values() if any(key in stage.models for stage in one.stages)]
 
 
 def sights(one: Scenario, viewer: Viewer, *, standings: Mapping[str, library.Standing] | None = None) -> list[Sight]:
@@ -118,13 +133,13 @@ def sights(one: Scenario, viewer: Viewer, *, standings: Mapping[str, library.Sta
 def _sight(stage: Stage, known: Mapping[str, library.Standing], viewer: Viewer) -> Sight:
     rules = tuple(rules_of(stage, viewer))
     fired = [moment for rule in rules if (moment := last_fired(rule))]
-    return Sight(stage, {key: known[key].events for key in stage.models}, rules, max(fired, default=None))
+    return Sight(stage, {key: known[key].events for key in stage.models if key in known}, rules, max(fired, default=None))
 
 
 def rules_of(stage: Stage, viewer: Viewer) -> list[models.Rule]:
     """The rules of a stage: those of the shipped packs that it names, and all that carry one of its techniques and are about one of its models."""
     rows = rule_rows(viewer)
-    named = rows.filter(Q(pack__name=STARTER, path__in=stage.rules) | Q(pack__name=CORRELATIONS, path__in=stage.correlations))
+    named = rows.filter(Q(pack__name=STARTER, path__in=stage.rules) | Q(pack__name=CORRELATIONS, path__in=stage.correlations) | Q(uid__in=stage.uids))
     about = models.RuleMark.objects.filter(kind="model", value__in=stage.models).values("rule")
     carrying = rows.filter(pk__in=models.RuleMark.objects.filter(kind="technique", value__in=stage.techniques, rule__in=about).values("rule"))
     return sorted({rule.pk: rule for rule in (*named, *carrying)}.values(), key=lambda rule: (-rule.severity, rule.uid))

@@ -38,7 +38,7 @@ from lianfang.rooms.lake.queries.mining import log_template, mined_to, template_
 from lianfang.rooms.lake.queries.parts import fingerprints, held, seen_hours, still_there, way_in, ways_in
 from lianfang.rooms.lake.queries.places import raced
 from lianfang.rooms.lake.queries.ports import next_port
-from lianfang.rooms.lake.queries.protection import approving, levels_of, measures, readers
+from lianfang.rooms.lake.queries.protection import approving, ever_sealed, levels_of, measures, readers
 from lianfang.rooms.lake.queries.rejects import reject_groups, reject_ref, rejects, whole_rejects
 from lianfang.rooms.lake.queries.reporting import Outgoing, destination, destinations, outgoing
 from lianfang.rooms.lake.queries.rereading import WHOLE, manners, reread
@@ -50,7 +50,7 @@ from lianfang.rooms.lake.queries.shielding import secret as pseudonym_secret
 
 __all__ = [
     "ALWAYS", "CAPTURES", "LISTED", "OPEN", "OPERATORS", "OWN", "SEALED", "WHOLE", "History", "Outgoing", "Tally", "address_rule", "address_rules", "approving", "arrived", "behind", "belongs", "capture_reader", "catalogue", "certificate", "check_question", "class_name",
-    "columns_of", "compiled", "copied", "copy_by_generation", "copy_levels", "coverage", "days_kept", "destination", "destinations", "devices", "drifts", "event", "events", "fed", "fingerprints", "freshness", "gauges", "graded_levels", "has_sample", "held",
+    "columns_of", "compiled", "copied", "copy_by_generation", "copy_levels", "coverage", "days_kept", "destination", "destinations", "devices", "drifts", "event", "events", "ever_sealed", "fed", "fingerprints", "freshness", "gauges", "graded_levels", "has_sample", "held",
     "histogram", "history", "hours", "in_use", "knows_template", "lag", "last_events", "last_hour", "layers", "left", "left_counts", "lessons", "levels_of", "log_template", "manners", "mapping_text", "masked", "may_read_samples", "measured", "measures", "met", "mined_to", "model_in_use", "next_piece", "next_port",
     "outgoing", "overview", "owner_choices", "owners", "preview", "pseudonym_secret", "raced", "rate_now", "readers", "reject_groups", "reject_ref", "rejects", "reread", "search", "seen", "seen_copy", "seen_hours", "shipped", "source_choices", "source_names",
     "spread", "sql", "sql_level", "sql_on", "sql_table", "still_there", "stored_before", "suggestions", "table_story", "tallied", "template_choices", "template_sources", "template_tree", "templates_alike", "took_part", "top",

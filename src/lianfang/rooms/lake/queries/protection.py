@@ -81,6 +81,11 @@ def sealed_levels(path: str) -> frozenset[int]:
     return frozenset(one.level for one in measures(path).values() if one.seal)
 
 
+def ever_sealed(path: str) -> frozenset[int]:
+    """The levels of an organisation's data of which events may lie sealed: where it is so now, or was once."""
+    return sealed_levels(path) | {level for top, level in models.Measure.objects.filter(sealed_once=True).values_list("territory", "level") if path.startswith(top)}
+
+
 def levels_of(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[int, int], int]:
     """How many of some rows of events are shown in the clear, by level, and how many are masked."""
     shown, masked = dict[int, int](), 0

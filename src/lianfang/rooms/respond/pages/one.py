@@ -270,7 +270,7 @@ def around_url(row: models.Alert, found: Story, viewer: Viewer) -> str:
 
 def except_url(row: models.Alert, found: Story, viewer: Viewer) -> str:
     """Where what this alert tells is called normal, with the opened event as its example."""
-    if row.kind != "sigma" or row.rule_uid.startswith(READING_LIMIT) or not viewer.may("detect.exemption.add") or monitors.is_own(row.rule_uid):
+    if row.kind not in ("sigma", "correlation") or row.rule_uid.startswith(READING_LIMIT) or not viewer.may("detect.exemption.add") or monitors.is_own(row.rule_uid):
         return ""
     base = url_of("detect:exemption_from", uid=row.rule_uid)
     return f"{base}?{urlencode({'event': found.shown['event_id']})}" if base and found.shown else base

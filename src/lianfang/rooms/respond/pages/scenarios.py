@@ -26,7 +26,7 @@ def alerts(request: HttpRequest, one: scenarios.Scenario) -> str:
     viewer, today = request.viewer, clock.now()  # type: ignore[attr-defined]
     uids = {rule.uid for stage in one.stages for rule in scenarios.rules_of(stage, viewer)}
     found = Counter(f"{last:%m-%d}" for last in queries.seen(viewer).filter(rule_uid__in=uids, last__gte=today - timedelta(days=DAYS - 1), last__lte=today).values_list("last", flat=True))
-    link = format_html('<p class="after"><a class="btn btn-sm" href="{}?alarm={}">{}</a></p>', reverse("respond:alerts"), one.alarm, translate("All alerts of this type"))
+    link = format_html('<p class="after"><a class="btn btn-sm" href="{}?alarm={}">{}</a></p>', reverse("respond:alerts"), one.alarm, translate("All alerts of this type")) if one.alarm else ""
     if not found:
         return format_html('<p class="quiet">{}</p>{}', translate("None in the last 30 days."), link)
     days = [f"{today - timedelta(days=ago):%m-%d}" for ago in range(DAYS - 1, -1, -1)]
