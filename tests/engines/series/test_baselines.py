@@ -121,7 +121,7 @@ def _rate(spec, kept, now):
             if len(samples) < spec.weeks:
                 continue
             seen, (usual, spread) = count(who, hour), _spread(samples)
-            above = hour in own and seen >= spec.least and seen - usual >= spec.far * spread
+            above = not spec.below and hour in own and seen >= spec.least and seen - usual >= spec.far * spread
             below = spec.below and hour >= closed - 2 and hour in hours and usual >= spec.least and usual - seen >= spec.far * spread
             if above or below:
                 yield (*who, "", hour * HOUR), (seen, round(usual, 6), round((seen - usual) / spread, 6), len(samples))

@@ -53,7 +53,7 @@ class Spec:
     ``least``: days on which the entity was active (first seen, new pair), members of the population or the group (rarity, peer), or the count
     that is worth a word (rate); ``most``: an entity with more values than this is too varied to be judged; ``share``: up to which part of the population a
     value is rare; ``far``: robust deviations; ``weeks``: samples of the same hour of the week that a rate needs; ``floor``: a peer's least number;
-    ``distinct``: peers are compared by different values, not by events; ``below``: a rate that falls is a departure, too. ``settle``: seconds until a cell is judged.
+    ``distinct``: peers are compared by different values, not by events; ``below``: rates that fall are departures, not those that rise. ``settle``: seconds until a cell is judged.
     """
 
     kind: Kind

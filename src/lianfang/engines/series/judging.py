@@ -300,7 +300,7 @@ def _rates(base: Baseline, now: int) -> Iterator[Departure]:
     fit = ready[(cells.said[ready] == 0) & (cells.bucket[ready] > now // HOUR - LATE * 24)]
     told = list[int]()
     entities, starts = _firsts(cells.entity, cells.bucket)
-    for hour in np.unique(cells.bucket[fit]):
+    for hour in np.unique(cells.bucket[fit]) if not spec.below else ():
         rows = fit[cells.bucket[fit] == hour]
         for row, one in islice(_above(base, cells, int(hour), rows, entities, starts), MOST - len(told)):
             told.append(row)

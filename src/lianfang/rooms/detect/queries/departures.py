@@ -110,6 +110,9 @@ def _peer(facts: Said) -> tuple[str, str, str, str]:
 _SENTENCES: dict[str, Callable[[Said], tuple[str, str, str, str]]] = {Kind.FIRST_SEEN: _first_seen, Kind.NEW_PAIR: _new_pair, Kind.RARITY: _rarity, Kind.RATE: _rate, Kind.PEER: _peer}
 
 
+_NAMES: dict[str, Callable[[], str]] = {Kind.RARITY: lambda: _("members that have it"), Kind.PEER: lambda: _("others, their middle day")}
+
+
 def _chart(said: Said, labels: Sequence[str]) -> dict[str, Any]:
     """Counts as bars or a line, what is usual as a band, the observed point in red with its number."""
     curve, last = said["curve"], len(said["curve"]) - 1
@@ -122,10 +125,10 @@ def _chart(said: Said, labels: Sequence[str]) -> dict[str, Any]:
         hidden = {"type": "line", "stack": "band", "symbol": "none", "silent": True, "z": 1, "lineStyle": {"opacity": 0}}
         series += [{**hidden, "data": low, "tooltip": {"show": False}}, {**hidden, "name": _("usual range"), "data": wide, "itemStyle": {"color": BAND}, "areaStyle": {"color": BAND, "opacity": 0.25}, "tooltip": {"show": False}}]
     shape = {"type": "line", "symbol": "none", "step": "middle"} if hourly else {"type": "bar", "barMaxWidth": 18}
-    series.insert(0, {**shape, "name": _("seen"), "data": [None if number == last else point["n"] for number, point in enumerate(curve)]})
+    series.insert(0, {**shape, "name": _NAMES.get(said["kind"], lambda: _("events"))(), "data": [None if number == last else point["n"] for number, point in enumerate(curve)]})
     limit = curve[last]["high"] if said["kind"] == Kind.RARITY else None
     mark = {"type": "scatter", "name": _("observed"), "symbol": "diamond", "symbolSize": 14, "itemStyle": {"color": MARK}, "z": 5, "label": {"show": True, "position": "top", "fontWeight": "bold", "formatter": "{@[1]}"}, "data": [[last, curve[last]["n"]]]}
     if limit is not None:
         mark["markLine"] = {"symbol": "none", "silent": True, "data": [{"yAxis": limit}], "label": {"formatter": _("rare")}}
     legend = {"data": [one["name"] for one in (*series, mark) if one.get("name")]}
-    return {"animation": False, "grid": {"top": 48}, "legend": legend, "xAxis": {"type": "category", "data": names}, "yAxis": {"type": "value", "minInterval": 1, "splitNumber": 3}, "series": [*series, mark]}
+    return {"animation": False, "grid": {"left": 8, "right": 24, "top": 56, "bottom": 6, "containLabel": True}, "legend": legend, "xAxis": {"type": "category", "data": names}, "yAxis": {"type": "value", "minInterval": 1, "splitNumber": 3}, "series": [*series, mark]}
