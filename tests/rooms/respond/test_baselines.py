@@ -265,6 +265,26 @@ def test_what_it_learned_from_a_source_goes_with_the_source(script, node):
     assert row.told["events"] == 4 * 6, "what is stored is counted again"
 
 
+def test_the_coverage_of_rules_tells_which_baselines_have_what_they_count(script, node):
+    script(*weeks(1))
+    detect.survey()
+    reach = dict(detect_models.Rule.objects.values_list("path", "reach"))
+    assert (reach[node.path], reach["web/errors_rate.yml"]) == ("ready", "source")
+
+
+def test_a_baseline_of_what_falls_says_nothing_of_what_rises(script, node):
+    then = clock.now().replace(minute=30, second=0, microsecond=0) - timedelta(hours=2)
+    usual = [(timedelta(weeks=week, seconds=n), "app-01", f"did {n}") for week in (3, 2, 1) for n in range(30)]
+    with clock.frozen(then):
+        script(*usual)
+    with clock.frozen(then + timedelta(minutes=5)):
+        script(*[(timedelta(seconds=n), "app-01", f"did {n}") for n in range(200)])
+    rule = detect_models.Rule.objects.get(path="host/fell_silent.yml")
+    with clock.frozen(then + timedelta(hours=1)):
+        detect.judge_baselines()
+    assert not detect_models.Finding.objects.filter(rule_uid=rule.uid).exists()
+
+
 def test_an_exception_takes_what_is_normal_here(script, node, three, organisations):
     leader = viewer_of(three.person("boss", organisations.root, "administrator"))
     text = f"title: Deploy account\nlogsource: {{category: baseline}}\nfilter:\n  rules: [{node.uid}]\n  selection: {{user: li}}\n  condition: not selection\n"

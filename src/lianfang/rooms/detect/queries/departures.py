@@ -127,7 +127,7 @@ def _chart(said: Said, labels: Sequence[str]) -> dict[str, Any]:
     shape = {"type": "line", "symbol": "none", "step": "middle"} if hourly else {"type": "bar", "barMaxWidth": 18}
     series.insert(0, {**shape, "name": _NAMES.get(said["kind"], lambda: _("events"))(), "data": [None if number == last else point["n"] for number, point in enumerate(curve)]})
     limit = curve[last]["high"] if said["kind"] == Kind.RARITY else None
-    mark = {"type": "scatter", "name": _("observed"), "symbol": "diamond", "symbolSize": 14, "itemStyle": {"color": MARK}, "z": 5, "label": {"show": True, "position": "top", "fontWeight": "bold", "formatter": "{@[1]}"}, "data": [[last, curve[last]["n"]]]}
+    mark = {"type": "scatter", "name": _("observed"), "symbol": "diamond", "symbolSize": 14, "itemStyle": {"color": MARK}, "z": 5, "label": {"show": True, "position": "top", "fontWeight": "bold", "formatter": "{@[1]}", "color": "inherit", "textBorderWidth": 0}, "data": [[last, curve[last]["n"]]]}
     if limit is not None:
         mark["markLine"] = {"symbol": "none", "silent": True, "data": [{"yAxis": limit}], "label": {"formatter": _("rare")}}
     legend = {"data": [one["name"] for one in (*series, mark) if one.get("name")]}
