@@ -35,9 +35,9 @@ MARK = "harbour-only-7f3a"
 OPEN = {"account_login", "account_logout", "mfa_authenticate", "set_language", "healthz", "metrics", "decoy_script", "decoy_door", "submit", "submit_to", "submitted"}
 """Addresses for strangers: the door, the language, what machines ask about the node's health, what decoy pages carry (by a name that cannot be guessed), and the door of a response centre."""
 
-NODE_WIDE = {"people.role", "ledger.checkpoint", "detect.pack", "detect.rule", "detect.baseline"}
+NODE_WIDE = {"people.role", "ledger.checkpoint", "detect.pack", "detect.rule", "detect.baseline", "detect.ownscenario"}
 """Sheets whose rows belong to the node: everybody on it who may open the list reads them (what a role means, what the
-node signed, by which rules it looks), and only who sees the whole node changes them."""
+node signed, by which rules it looks, which kinds of attack are described), and only who sees the whole node changes them."""
 
 
 # ---- rows made from the models' own fields -----------------------------------------------------------------------
