@@ -86,6 +86,9 @@ def _json(frames: Sequence[bytes], manner: _Manner) -> Decoded:
     done, limits = Decoded(), manner.limits
     add, read = done.add, jsons.row_of
     foreign = manner.encoding not in ("utf-8", "utf8")
+    rows = None if foreign else jsons.rows_of(frames, limits=limits)
+    if rows is not None:
+        return Decoded(rows, list(frames), list(range(len(frames))))
     for index, raw in enumerate(frames):
         frame = text.decoded(raw, manner.encoding).encode("utf-8", "replace") if foreign and len(raw) <= limits.frame_bytes else raw
         try:

@@ -7,7 +7,8 @@ invalid UTF-8, lone surrogates, NUL) takes the slow path, which is exact: number
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from operator import methodcaller
 from typing import Any
 
 import msgspec
@@ -18,6 +19,8 @@ from lianfang.engines.connect.flatten import NUL, Inexact, flat
 from lianfang.engines.connect.limits import Limits, Reject, Unreadable, too_large
 
 _exact = msgspec.json.Decoder(float_hook=str).decode
+_flat = msgspec.json.Decoder(dict[str, str]).decode_lines
+_BRACE = methodcaller("startswith", b"{")
 _ONLY_TEXT = frozenset({str})
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _TODO = "Check that the sender writes one complete JSON object per line, in UTF-8."
@@ -43,6 +46,33 @@ def row_of(frame: bytes, *, limits: Limits) -> dict[str, str]:
         row = _structured(value, frame, limits)
     if b"\\u0000" in frame:
         row = {name.replace("\0", NUL): text.replace("\0", NUL) for name, text in row.items()}
+    return _native(row)
+
+
+def rows_of(frames: Sequence[bytes], *, limits: Limits) -> list[dict[str, str]] | None:
+    """All frames at once, where each is one flat object of text as most senders write them; ``None``: look at each by itself.
+
+    Half the time of one call per frame. Every frame begins with a brace and no text holds a line break, so each begins an object of its own:
+    as many objects as frames are one in each.
+
+    >>> rows_of([b'{"a": "1"}', b'{"a": "2"}'], limits=Limits()), rows_of([b'{"a": 1}'], limits=Limits())
+    ([{'a': '1'}, {'a': '2'}], None)
+    """
+    if not frames or max(map(len, frames)) > limits.frame_bytes or not all(map(_BRACE, frames)):
+        return None
+    whole = b"\n".join(frames)
+    if b"\\u0000" in whole:
+        return None
+    try:
+        rows = _flat(whole)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if len(rows) != len(frames) or max(map(len, rows)) > limits.fields:
+        return None
+    return list(map(_native, rows))
+
+
+def _native(row: dict[str, str]) -> dict[str, str]:
     if "Channel" in row:
         return row if "Computer" in row else windows.native(row)
     return web.native(row)

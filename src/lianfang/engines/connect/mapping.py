@@ -259,7 +259,7 @@ class Templates:
         parsers = tuple(verbs.parser(name, received=received, zone=zone) for name in step.parse)
         stages: list[Callable[[Any], Any]] = []
         if step.split is not None:
-            stages.append(verbs.splitter(step.split))
+            stages.append(verbs.splitter(step.split, holding=step.take[1] if isinstance(step.take, tuple) else ""))
         if step.take is not None:
             stages.append(verbs.taker(step.take))
         if step.regex is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lianfang.engines.connect.flatten import NUL, put
 from lianfang.engines.connect.limits import Limits, Unreadable, too_large
 
@@ -43,6 +45,13 @@ def readable(frame: bytes, encoding: str) -> str:
     ('登录失败', '{"a": "登录"}')
     """
     return decoded(frame, "auto" if frame.startswith(b'{"') and encoding != "utf-8" else encoding)
+
+
+def readables(frames: Sequence[bytes], encoding: str) -> list[str]:
+    """``readable`` of many."""
+    if encoding == "utf-8":
+        return [frame.decode("utf-8", "replace") for frame in frames]
+    return [readable(frame, encoding) for frame in frames]
 
 
 def under(row: dict[str, str], header: dict[str, str]) -> dict[str, str]:

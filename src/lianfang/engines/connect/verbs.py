@@ -88,8 +88,14 @@ def parser(name: str, *, received: datetime, zone: tzinfo) -> Text:
     return PARSERS[name]
 
 
-def splitter(separator: str) -> Callable[[str], list[str]]:
-    """``split``: parts without surrounding blanks, empty ones gone."""
+def splitter(separator: str, *, holding: str = "") -> Callable[[str], list[str]]:
+    """``split``: parts without surrounding blanks, empty ones gone; only those ``holding`` a mark where nothing else is looked for.
+
+    >>> splitter(";")("a; b;;"), splitter(";", holding="=")("a; b=1")
+    (['a', 'b'], ['b=1'])
+    """
+    if holding:
+        return lambda value: [part.strip() for part in value.split(separator) if holding in part] if holding in value else []
     return lambda value: [part for part in map(str.strip, value.split(separator)) if part]
 
 
@@ -108,8 +114,9 @@ def taker(how: int | str | tuple[str, str]) -> Callable[[Any], Any]:
 
 
 def _beside(found: Any, side: str, mark: str) -> Any:
+    """Only parts that hold the mark are cut: of thirty lines one does."""
     if isinstance(found, list):
-        return [part for part in (_beside(item, side, mark) for item in found) if part]
+        return [cut for part in found if mark in part and (cut := part.partition(mark)[2 if side == "after" else 0])]
     before, there, after = found.partition(mark)
     return (after if side == "after" else before) if there else None
 

@@ -337,6 +337,22 @@ def event_id(worker: str, sequence: int, index: int, part: int = 0) -> str:
     return f"{sequence:011x}-{worker}-{index:05x}" + (f".{part}" if part else "")
 
 
+def event_ids(worker: str, sequence: int, indexes: Sequence[int]) -> list[str]:
+    """The names of many; rows of the same frame, which follow each other, are told apart by their part.
+
+    >>> event_ids("w000", 1795161600123, [31, 31, 32])
+    ['1a1f7f8307b-w000-0001f', '1a1f7f8307b-w000-0001f.1', '1a1f7f8307b-w000-00020']
+    """
+    begin = event_id(worker, sequence, 0)[:-5]
+    if len(set(indexes)) == len(indexes):
+        return [f"{begin}{index:05x}" for index in indexes]
+    names, last, part = [], -1, 0
+    for index in indexes:
+        last, part = index, part + 1 if index == last else 0
+        names.append(event_id(worker, sequence, index, part))
+    return names
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Rows of one source out of one segment, decoded, mapped and levelled, before they are stored.

@@ -23,7 +23,7 @@ from lianfang.engines.connect import codecs
 from lianfang.engines.connect.flatten import NUL
 from lianfang.engines.connect.mapping import Mapped, Templates
 from lianfang.engines.connect.template import Template
-from lianfang.engines.connect.text import readable
+from lianfang.engines.connect.text import readables
 from lianfang.engines.masking import Examine, Rule
 from lianfang.engines.policy import classify
 from lianfang.engines.schema.events import table_of
@@ -33,7 +33,7 @@ from lianfang.rooms.lake.actions.spool import Seal, Segment
 from lianfang.rooms.lake.declare import Examiner
 from lianfang.rooms.lake.queries import scope, sealing, shielding
 from lianfang.rooms.lake.queries.shielding import MARK
-from lianfang.rooms.lake.types import AGAIN, HELD, Batch, Codec, event_id, zone_of
+from lianfang.rooms.lake.types import AGAIN, HELD, Batch, Codec, event_id, event_ids, zone_of
 
 log = logging.getLogger(__name__)
 
@@ -217,7 +217,7 @@ class Preparer:
     def _rows(self, origin: Origin, part: _Frames, decoded: codecs.Decoded, done: Prepared, *, broken: Sequence[bytes]) -> None:
         """What could be read: mapped, judged by what is usual of the source, and stored as far as it fits."""
         moments = {one: datetime.fromtimestamp(one / 1000, UTC) for one in set(part.received)}
-        names = _identifiers(done.segment, [part.numbers[at] for at in decoded.origin])
+        names = event_ids(done.segment.worker, done.segment.sequence, [part.numbers[at] for at in decoded.origin])
         rows = _Rows(decoded.rows, decoded.raws, [moments[part.received[at]] for at in decoded.origin], names)
         fit, mapped = self._fitting(origin, rows, done, broken=broken, again=part.again)
         if origin.counted:
@@ -249,7 +249,7 @@ class Preparer:
         tally = done.tallies[origin.name]
         first, tally.events = tally.events, tally.events + len(rows.rows)
         columns: dict[str, Any] = mapped.columns | {
-            "event_id": rows.names, "received": rows.received, "time": sane(mapped.columns.get("time"), rows.received), "raw": [readable(raw, origin.encoding) for raw in rows.raws],
+            "event_id": rows.names, "received": rows.received, "time": sane(mapped.columns.get("time"), rows.received), "raw": readables(rows.raws, origin.encoding),
             **{name: [value] * len(rows.rows) for name, value in (("source", origin.name), ("territory", origin.territory), ("industry", origin.industry))},
         }  # fmt: skip
         batch = Batch(f"{done.segment.name}:{origin.name}", origin.name, rows.rows, rows.raws, mapped.logsources, columns, origin.organisation)
@@ -347,15 +347,6 @@ def _joined(slices: Sequence[Hit]) -> list[Hit]:
     columns = {name: dict.fromkeys(rows) | whole(batch.columns.get(name, {}) for batch in batches) for name in whole(batch.columns for batch in batches)}
     joined = replace(batches[0], rows=rows, raws=whole(batch.raws for batch in batches), logsources=whole(batch.logsources for batch in batches), columns=columns)
     return [(joined, {name: whole(hits[name] for _, hits in slices if name in hits) for name in whole(hits for _, hits in slices)})]
-
-
-def _identifiers(segment: Segment, numbers: Sequence[int]) -> list[str]:
-    """One name per row; rows of the same frame are told apart by their part."""
-    names, last, part = [], -1, 0
-    for number in numbers:
-        last, part = number, part + 1 if number == last else 0
-        names.append(event_id(segment.worker, segment.sequence, number, part))
-    return names
 
 
 def sane(times: Sequence[datetime | None] | None, received: Sequence[datetime]) -> list[datetime]:
