@@ -29,7 +29,9 @@ def said(text: Any) -> str:
     """A sentence in the reader's language.
 
     >>> sayable("There is no host %(name)s")
-    >>> said("There is no host db.example")
+    >>> from django.utils.translation import override
+    >>> with override("en"):
+    ...     said("There is no host db.example")
     'There is no host db.example'
 
     Several sentences parted by semicolons are said one by one.
