@@ -36,7 +36,7 @@ from lianfang.rooms.lake import queries as lake
 
 PIECE, SECONDS = 100_000, 20.0
 """Events of one piece, and after how long no further one is begun: the job comes each minute."""
-WEEK = timedelta(days=7)
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
 Reached = dict[str, str]
 
 
@@ -87,14 +87,13 @@ def _by_reach() -> list[tuple[Reached, list[models.Baseline]]]:
 
 
 def _begin(row: models.Baseline) -> int:
-    """Learn from what the lake holds already, a day at a time; then go on with what arrives."""
+    """Learn from what the lake holds already, a day at a time (days without an event are not asked); then go on with what arrives."""
     declared, spec, now = baselines.declared(row), baselines.spec_of(row), clock.now()
     base, to = Baseline(spec), lake.last_events(viewer=SYSTEM)
     start, milliseconds = baselines.horizon(spec, now), int(now.timestamp() * 1000)
-    while start < now:
-        counted = lake.stored_before(declared.tally, to, since=start, until=start + timedelta(days=1), viewer=SYSTEM)
+    for day in sorted({hour.replace(hour=0) for hour, _number in lake.hours(since=start, until=now + DAY, viewer=SYSTEM)}):
+        counted = lake.stored_before(declared.tally, to, since=day, until=day + DAY, viewer=SYSTEM)
         base.take(counted, now=milliseconds, judge=False)
-        start += timedelta(days=1)
     return _keep(row, declared, base, to, before={})
 
 

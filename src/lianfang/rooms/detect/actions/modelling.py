@@ -27,13 +27,15 @@ MAPPINGS = "mappings"
 
 
 def mark(about: Mapping[str, set[str]], pack: models.Pack) -> None:
-    """Write which models the rules of ``pack`` are about (``about_of``), some rules at a time."""
+    """Write which models the rules of ``pack`` are about (``about_of``), some rules at a time. With the first pack of a node all rules are marked."""
     rows = sorted(models.Rule.objects.filter(pack=pack, gone=False).values_list("pk", "uid"))
     for start in range(0, len(rows), AT_ONCE):
         some = rows[start : start + AT_ONCE]
         with transaction.atomic():
             models.RuleMark.objects.filter(rule__in=[pk for pk, _uid in some], kind="model").delete()
             models.RuleMark.objects.bulk_create([models.RuleMark(rule_id=pk, kind="model", value=key) for pk, uid in some for key in sorted(about.get(uid, ()))], batch_size=1000)
+    if not models.Pack.objects.exclude(pk=pack.pk).exists():
+        models.Edition.objects.get_or_create(name=MAPPINGS, defaults={"number": _mappings()})
 
 
 def about_of(compiled: Compiled) -> Mapping[str, set[str]]:
@@ -55,10 +57,15 @@ def _known(kind: Kind) -> Mapping[str, str | None]:
 
 def mark_models() -> bool:
     """Mark the rules of every pack anew when a mapping changed since; returns whether it did."""
-    number = int(hashlib.sha256(repr(sorted((one.name, one.detect, one.cases, one.steps) for one in lake.in_use())).encode()).hexdigest()[:15], 16)
+    number = _mappings()
     if models.Edition.objects.filter(name=MAPPINGS, number=number).exists():
         return False
     for pack in models.Pack.objects.order_by("name"):
         mark(about_of(loading.load_pack(pack)), pack)
     models.Edition.objects.update_or_create(name=MAPPINGS, defaults={"number": number})
     return True
+
+
+def _mappings() -> int:
+    """A digest of the mappings in use."""
+    return int(hashlib.sha256(repr(sorted((one.name, one.detect, one.cases, one.steps) for one in lake.in_use())).encode()).hexdigest()[:15], 16)
