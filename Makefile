@@ -36,7 +36,7 @@ check: $(TESTSTAMP) assets ## style, types, the contracts of the house
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(PYTEST) tests/house -m "not realparts and not slow" -n $(WORKERS)
+	$(PYTEST) tests/house -m "not realparts and not slow and not long" -n $(WORKERS)
 
 walk: $(TESTSTAMP) assets ## the walks of docs/walks, end to end
 	$(PYTEST) tests/walks -m "not realparts" -v

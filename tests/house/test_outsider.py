@@ -183,6 +183,7 @@ def test_a_wrong_key_is_turned_away_everywhere(world):
     assert not let_in
 
 
+@pytest.mark.long
 def test_an_outsider_opens_nothing_of_another_organisation(world):
     """Every address with an argument, tried with every row of that room, by reading and by writing."""
     client = client_of(world.outsider)
@@ -205,6 +206,7 @@ def content(answer):
     return b"".join(answer.streaming_content) if answer.streaming else answer.content
 
 
+@pytest.mark.long
 def test_no_page_or_list_says_a_word_of_another_organisation(world):
     """Every address without an argument: lists, exports, overviews, APIs."""
     client = client_of(world.outsider)
