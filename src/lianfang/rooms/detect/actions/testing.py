@@ -172,7 +172,7 @@ def _correlated(watchman: Examiner, uid: str, sample: Sample) -> tuple[bool, str
             return True, ""
         hits = marker.referred(found)
         if hits:
-            marks.append(Marks("sample", "", marker.table(batch, [(row, uid) for row, uids in hits.items() for uid in uids])))
+            marks.append(Marks("sample", "", marker.table(batch.columns, batch.rows, [(row, uid) for row, uids in hits.items() for uid in uids])))
     if not marks:
         return False, ""
     work, last = Correlator(compiled.correlations), max(int(one.table["time"][-1].as_py()) for one in marks)
