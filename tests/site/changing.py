@@ -111,7 +111,7 @@ def main(folder: Path) -> None:
         return models.Rule.objects.get(uid=PACK)
 
     def write_own():
-        own.append(actions.propose_rule(actions.write_rule(RULE.format(title="Own", uid=OWN, event=4798), actor=one), actor=one))
+        own.append(actions.propose_rule(actions.write_rule({"text": RULE.format(title="Own", uid=OWN, event=4798)}, actor=one), actor=one))
         actions.approve_rule(own[0], actor=other)
 
     def except_():
@@ -120,6 +120,9 @@ def main(folder: Path) -> None:
 
     def bears(uid):
         return lambda found: uid in found[0]
+
+    def bears_own(found):  # a rule that is written gets an identifier of its own
+        return own[0].uid in found[0]
 
     def taken(found):
         return found[1] in excepted()
@@ -133,8 +136,8 @@ def main(folder: Path) -> None:
         ("it is switched off for the source", lambda: actions.switch(rule(), False, "domain", actor=SYSTEM), bears(PACK), False),
         ("the general switch speaks there again", lambda: actions.switch(rule(), None, "domain", actor=SYSTEM), bears(PACK), True),
         ("it is removed", lambda: pack(folder, always), bears(PACK), False),
-        ("a rule of the node's own is approved", write_own, bears(OWN), True),
-        ("it is withdrawn", lambda: actions.withdraw_rule(own[0], actor=one), bears(OWN), False),
+        ("a rule of the node's own is approved", write_own, bears_own, True),
+        ("it is withdrawn", lambda: actions.withdraw_rule(own[0], actor=one), bears_own, False),
         ("an exception is put in force", except_, taken, True),
         ("it is withdrawn again", lambda: actions.withdraw_exemption(exceptions[0], actor=one), taken, False),
     ]

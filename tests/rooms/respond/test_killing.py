@@ -16,7 +16,7 @@ KILLS, MATCHES = 15, 7
 @pytest.mark.xdist_group("kill")
 def test_findings_of_correlations_are_neither_lost_nor_doubled_whatever_dies(tmp_path):
     script = Path(__file__).with_name("mortal.py")
-    environment = {**os.environ, "LIANFANG_HOME": str(tmp_path), "LIANFANG_DATABASE": "sqlite:///", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, "LIANFANG_HOME": str(tmp_path), "LIANFANG_DATABASE": "sqlite:///", "LIANFANG_ROOMS": "all", "PYTHONPATH": os.pathsep.join(sys.path)}
     ran = subprocess.run([sys.executable, str(script), str(KILLS)], env=environment, input=RULES, capture_output=True, text=True, timeout=900)
     assert ran.returncode == 0, ran.stderr[-3000:]
     found = json.loads(ran.stdout)
