@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from tests.rooms.respond.test_correlation import RULES
 
-KILLS, MATCHES = 15, 7
+KILLS, MATCHES = int(os.environ.get("LIANFANG_KILLS", "0")), 7
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not KILLS, reason="takes many minutes: LIANFANG_KILLS says how many deaths, 15 for instance")
 @pytest.mark.xdist_group("kill")
 def test_findings_of_correlations_are_neither_lost_nor_doubled_whatever_dies(tmp_path):
     script = Path(__file__).with_name("mortal.py")
