@@ -187,14 +187,14 @@ def test_numbers_that_no_longer_go_with_the_rule_stop_nothing_and_are_said(scrip
 
 def test_one_that_cannot_be_judged_holds_up_no_other(script, node, monkeypatch):
     script(*weeks(1))
-    real = lake_queries.arrived
+    real = lake_queries.Arrivals.count
 
-    def arrived(tally, *given, **more):
+    def count(arrivals, tally):
         if tally.value == ("host",):
             raise Invalid("The lake cannot be read", why="A file is gone.", todo="Look at the lake.")
-        return real(tally, *given, **more)
+        return real(arrivals, tally)
 
-    monkeypatch.setattr(lake_queries, "arrived", arrived)
+    monkeypatch.setattr(lake_queries.Arrivals, "count", count)
     script((timedelta(minutes=6), "app-01", accepted("li")))
     troubles = dict(detect_models.Baseline.objects.values_list("rule__path", "trouble"))
     assert "cannot be read" in troubles["logon/account_new_server.yml"]

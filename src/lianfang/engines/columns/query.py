@@ -61,7 +61,7 @@ class Piece:
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What rows ``stored`` has: of these tables and moments ``[since, until)``. What prunes files beside: one event, one source, ``later``: only
-    events after this one in the order of their identifiers; ``holds``: texts that the rows hold. ``as_of``: the tables as they were then. ``pieces``: these files instead, of a snapshot that was taken before or of a copy; columns that they lack read as null."""
+    events after this one in the order of their identifiers, ``upto``: only those up to this one; ``holds``: texts that the rows hold; ``without``: files in which nothing of it is, as the asker knows. ``as_of``: the tables as they were then. ``pieces``: these files instead, of a snapshot that was taken before or of a copy; columns that they lack read as null."""
 
     tables: tuple[str, ...]
     since: datetime | None = None
@@ -72,6 +72,8 @@ class Bounds:
     holds: Holds = ()
     pieces: tuple[Piece, ...] | None = None
     later: str | None = None
+    upto: str | None = None
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +262,8 @@ class Query:
         """The files that the question can touch, or those of their rows."""
         if bounds.pieces is not None:
             return list(bounds.pieces)
-        found = self.store.snapshot(bounds.tables, as_of=bounds.as_of).pruned(since=bounds.since, until=bounds.until, event_id=bounds.event_id, source=bounds.source, later=bounds.later)
+        found = self.store.snapshot(bounds.tables, as_of=bounds.as_of).pruned(since=bounds.since, until=bounds.until, event_id=bounds.event_id, source=bounds.source, later=bounds.later, upto=bounds.upto)
+        found = [one for one in found if one[0] not in bounds.without] if bounds.without else found
         if not bounds.holds:
             return [Piece(path, inside) for path, inside in found]
         sifted = [(path, inside, sieves.ranges(self.store.root, path, bounds.holds)) for path, inside in found]

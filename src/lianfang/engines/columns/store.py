@@ -372,7 +372,7 @@ class Listing:
         self._first = _micros(files["min.time"], -(1 << 63))
         self._last = _micros(files["max.time"], (1 << 63) - 1_000) + 999
 
-    def pruned(self, *, since: datetime | None = None, until: datetime | None = None, event_id: str | None = None, source: str | None = None, later: str | None = None) -> list[tuple[str, bool]]:
+    def pruned(self, *, since: datetime | None = None, until: datetime | None = None, event_id: str | None = None, source: str | None = None, later: str | None = None, upto: str | None = None) -> list[tuple[str, bool]]:
         """Paths that the question cannot rule out, each with whether all its events lie in ``[since, until)``."""
         keep, inside = np.ones(len(self.paths), np.bool_), np.ones(len(self.paths), np.bool_)
         if since is not None:
@@ -389,6 +389,8 @@ class Listing:
                 keep &= found.to_numpy()
         if later is not None:
             keep &= _maybe(pc.greater_equal(self._files["max.event_id"], later[: _CUT - 1])).to_numpy()
+        if upto is not None:
+            keep &= _maybe(pc.less_equal(self._files["min.event_id"], upto)).to_numpy()
         return [(self.paths[number], bool(inside[number])) for number in np.flatnonzero(keep)]
 
 
@@ -403,9 +405,9 @@ class Snapshot:
         """Paths of the files whose day and statistics do not rule the question out."""
         return [path for path, _ in self.pruned(since=since, until=until, event_id=event_id, source=source)]
 
-    def pruned(self, *, since: datetime | None = None, until: datetime | None = None, event_id: str | None = None, source: str | None = None, later: str | None = None) -> list[tuple[str, bool]]:
+    def pruned(self, *, since: datetime | None = None, until: datetime | None = None, event_id: str | None = None, source: str | None = None, later: str | None = None, upto: str | None = None) -> list[tuple[str, bool]]:
         """The same, each with whether all its events lie in ``[since, until)``."""
-        return [(f"{folder}/{path}", inside) for folder, listing in self.parts for path, inside in listing.pruned(since=since, until=until, event_id=event_id, source=source, later=later)]
+        return [(f"{folder}/{path}", inside) for folder, listing in self.parts for path, inside in listing.pruned(since=since, until=until, event_id=event_id, source=source, later=later, upto=upto)]
 
 
 _CUT = 64

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -46,19 +47,31 @@ def judge_baselines() -> int:
         if not mine:
             return 0
         found, began = 0, monotonic()
+        end: Reached | None = None
         _enrol()
         for reached, rows in _by_reach():
             to: Reached = dict(reached)
-            while reached:
-                ahead, number = lake.next_piece(to, most=PIECE, viewer=SYSTEM)
+            for piece in lake.pieces(reached, most=PIECE, viewer=SYSTEM, end=end) if reached else ():
+                arrivals = lake.Arrivals(_tallies(rows), to, piece.to, viewer=SYSTEM)
                 for row in rows:
-                    found += _each(row, partial(_look, reached=to, to=ahead or to, more=number >= PIECE))
-                to = ahead or to
-                if number < PIECE or monotonic() - began > SECONDS:
+                    found += _each(row, partial(_look, arrivals=arrivals if piece.number else None, to=piece.to, more=piece.more))
+                to = piece.to
+                end = end or (None if piece.more else to)
+                if monotonic() - began > SECONDS:
                     break
+            start = {} if reached else lake.last_events(viewer=SYSTEM)
             for row in rows if not reached else ():
-                found += _each(row, _begin) if monotonic() - began < SECONDS else 0
+                found += _each(row, partial(_begin, to=start)) if monotonic() - began < SECONDS else 0
         return found
+
+
+def _tallies(rows: Sequence[models.Baseline]) -> list[lake.Tally]:
+    """What they count; one that cannot be read says so when it is looked at."""
+    found = []
+    for row in rows:
+        with suppress(Fault):
+            found.append(baselines.declared(row).tally)
+    return found
 
 
 def _each(row: models.Baseline, work: Callable[[models.Baseline], int]) -> int:
@@ -86,10 +99,10 @@ def _by_reach() -> list[tuple[Reached, list[models.Baseline]]]:
     return list(groups.values())
 
 
-def _begin(row: models.Baseline) -> int:
-    """Learn from what the lake holds already, a day at a time (days without an event are not asked); then go on with what arrives."""
+def _begin(row: models.Baseline, *, to: Reached) -> int:
+    """Learn from what the lake holds already, a day at a time (days without an event are not asked); then go on with what arrives after ``to``."""
     declared, spec, now = baselines.declared(row), baselines.spec_of(row), clock.now()
-    base, to = Baseline(spec), lake.last_events(viewer=SYSTEM)
+    base = Baseline(spec)
     start, milliseconds = baselines.horizon(spec, now), int(now.timestamp() * 1000)
     for day in sorted({hour.replace(hour=0) for hour, _number in lake.hours(since=start, until=now + DAY, viewer=SYSTEM)}):
         counted = lake.stored_before(declared.tally, to, since=day, until=day + DAY, viewer=SYSTEM)
@@ -97,10 +110,10 @@ def _begin(row: models.Baseline) -> int:
     return _keep(row, declared, base, to, before={})
 
 
-def _look(row: models.Baseline, *, reached: Reached, to: Reached, more: bool) -> int:
+def _look(row: models.Baseline, *, arrivals: lake.Arrivals | None, to: Reached, more: bool) -> int:
     """One piece, unless there is nothing in it and nothing waits to be judged. ``more``: what follows it is there already."""
     declared, spec, now = baselines.declared(row), baselines.spec_of(row), int(clock.now().timestamp() * 1000)
-    counted = lake.arrived(declared.tally, reached, to, viewer=SYSTEM) if to != reached else None
+    counted = arrivals.count(declared.tally) if arrivals is not None else None
     if not (counted is not None and counted.num_rows) and not row.told.get("due") and not spec.below:
         row.reached, row.ran = sorted(to.items()), clock.now()
         models.Baseline.objects.filter(pk=row.pk, step=row.step).update(reached=row.reached, ran=row.ran)

@@ -23,7 +23,6 @@ from django.utils.translation import gettext as _
 
 from lianfang.commons.jobs import actions as jobs
 from lianfang.commons.jobs.types import JobRef
-from lianfang.engines.columns.query import Bounds
 from lianfang.engines.envelope import STEADILY
 from lianfang.engines.series import Miner
 from lianfang.kernel import clock
@@ -31,9 +30,8 @@ from lianfang.kernel.errors import Conflict, Invalid
 from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.lake import models
-from lianfang.rooms.lake.queries import arriving, scope
+from lianfang.rooms.lake.queries import arriving
 from lianfang.rooms.lake.queries.retention import retention
-from lianfang.rooms.lake.types import EVENT_TABLES
 
 STEP, SECONDS = 100_000, 4.0
 """Events in one transaction, and after how long no further one is begun: the job comes each minute, and what has to be seen at once goes before it."""
@@ -68,27 +66,23 @@ def find_templates() -> int:
     with jobs.leased("lake.find_templates", seconds=900) as mine:
         if not mine:
             return 0
-        done, number, began = 0, STEP, monotonic()
-        while number >= STEP and monotonic() - began < SECONDS:
-            number = _read()
-            done += number
+        done, began = 0, monotonic()
+        reached = dict(models.MinedTo.objects.values_list("writer", "event_id"))
+        for piece in arriving.pieces(reached, most=STEP, viewer=SYSTEM):
+            if not piece.number or not _read(reached, piece.to):
+                break
+            done, reached = done + piece.number, piece.to
+            if monotonic() - began > SECONDS:
+                break
         models.MinedTo.objects.update(moment=clock.now())
         models.LogTemplate.objects.filter(last__lt=clock.now() - timedelta(days=retention().usual)).delete()
         return done
 
 
-def _read() -> int:
-    """One step."""
-    reached = dict(models.MinedTo.objects.values_list("writer", "event_id"))
+def _read(reached: Mapping[str, str], to: Mapping[str, str]) -> bool:
+    """One step; whether it was taken."""
     text = f"CASE WHEN coalesce(message, '') <> '' THEN substr(message, 1, {TEXT}) WHEN NOT starts_with(raw, '{{') AND NOT starts_with(raw, '<E') AND NOT starts_with(raw, '<?') THEN substr(raw, 1, {TEXT}) END"
-    after, params, floor = arriving.beyond(reached)
-    where, bounds, query = f"{scope.rows(SYSTEM)} AND {after}", Bounds(EVENT_TABLES, later=floor), scope.query(sealed=True)
-    end = query.rows(f"SELECT max(event_id) AS last FROM (SELECT event_id FROM stored WHERE {where} ORDER BY event_id LIMIT {STEP})", params, bounds=bounds)[0]["last"]  # noqa: S608  (columns and numbers of ours)
-    if end is None:
-        return 0
-    sql = f"SELECT event_id, source, coalesce(level, {int(DataLevel.L4)}) AS level, time, {text} AS text FROM stored WHERE {where} AND event_id <= ?"  # noqa: S608
-    events = query.arrow(sql, [*params, end], bounds=bounds)
-    to = {name.split("-")[1]: name for name in sorted(events["event_id"].to_pylist())}
+    events = arriving.between(f"event_id, source, coalesce(level, {int(DataLevel.L4)}) AS level, time, {text} AS text", reached, to, viewer=SYSTEM)
     told = events.filter(pc.and_kleene(pc.is_valid(events["text"]), pc.invert(pc.match_substring_regex(events["text"], STEADILY))))
     sources = {row.name: row for row in models.Source.objects.filter(name__in=pc.unique(told["source"]).to_pylist())}
     try:
@@ -98,12 +92,13 @@ def _read() -> int:
             _note(reached, to)
     except Conflict:
         _miners.clear()
-        return 0
-    return int(events.num_rows)
+        return False
+    return True
 
 
 def _note(reached: Mapping[str, str], to: Mapping[str, str]) -> None:
     """How far we are; raises ``Conflict`` when another was there meanwhile, so that nothing is counted twice."""
+    to = {writer: last for writer, last in to.items() if reached.get(writer) != last}
     fresh = [models.MinedTo(writer=writer, event_id=last) for writer, last in to.items() if writer not in reached]
     models.MinedTo.objects.bulk_create(fresh)
     for writer, last in to.items():

@@ -1,6 +1,6 @@
 """Questions to the lake. Every one carries its viewer; rows outside the viewer's scope do not exist for it."""
 
-from lianfang.rooms.lake.queries.arriving import Tally, arrived, behind, last_events, next_piece, stored_before, tallied
+from lianfang.rooms.lake.queries.arriving import Arrivals, Piece, Tally, behind, last_events, pieces, stored_before, tallied
 from lianfang.rooms.lake.queries.cataloguing import table_story
 from lianfang.rooms.lake.queries.copies import ALWAYS, check_question, columns_of, copied, copy_levels, days_kept, graded_levels, lessons, seen_copy
 from lianfang.rooms.lake.queries.devices import devices
@@ -49,10 +49,10 @@ from lianfang.rooms.lake.queries.shielding import MARK as SEALED
 from lianfang.rooms.lake.queries.shielding import secret as pseudonym_secret
 
 __all__ = [
-    "ALWAYS", "CAPTURES", "LISTED", "OPEN", "OPERATORS", "OWN", "SEALED", "WHOLE", "History", "Outgoing", "Tally", "address_rule", "address_rules", "approving", "arrived", "behind", "belongs", "capture_reader", "catalogue", "certificate", "check_question", "class_name",
+    "ALWAYS", "CAPTURES", "LISTED", "OPEN", "OPERATORS", "OWN", "SEALED", "WHOLE", "Arrivals", "History", "Outgoing", "Piece", "Tally", "address_rule", "address_rules", "approving", "behind", "belongs", "capture_reader", "catalogue", "certificate", "check_question", "class_name",
     "columns_of", "compiled", "copied", "copy_by_generation", "copy_levels", "coverage", "days_kept", "destination", "destinations", "devices", "drifts", "event", "events", "ever_sealed", "fed", "fingerprints", "freshness", "gauges", "graded_levels", "has_sample", "held",
-    "histogram", "history", "hours", "in_use", "knows_template", "lag", "last_events", "last_hour", "layers", "left", "left_counts", "lessons", "levels_of", "log_template", "manners", "mapping_text", "masked", "may_read_samples", "measured", "measures", "met", "mined_to", "model_in_use", "next_piece", "next_port",
-    "outgoing", "overview", "owner_choices", "owners", "preview", "pseudonym_secret", "raced", "rate_now", "readers", "reject_groups", "reject_ref", "rejects", "reread", "search", "seen", "seen_copy", "seen_hours", "shipped", "source_choices", "source_names",
+    "histogram", "history", "hours", "in_use", "knows_template", "lag", "last_events", "last_hour", "layers", "left", "left_counts", "lessons", "levels_of", "log_template", "manners", "mapping_text", "masked", "may_read_samples", "measured", "measures", "met", "mined_to", "model_in_use", "next_port",
+    "outgoing", "overview", "owner_choices", "owners", "pieces", "preview", "pseudonym_secret", "raced", "rate_now", "readers", "reject_groups", "reject_ref", "rejects", "reread", "search", "seen", "seen_copy", "seen_hours", "shipped", "source_choices", "source_names",
     "spread", "sql", "sql_level", "sql_on", "sql_table", "still_there", "stored_before", "suggestions", "table_story", "tallied", "template_choices", "template_sources", "template_tree", "templates_alike", "took_part", "top",
     "tried", "veil", "way_in", "ways_in", "whole_rejects", "zones",
 ]  # fmt: skip

@@ -6,9 +6,12 @@ come with late identifiers, and each is in exactly one piece. What lies sealed i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,13 +23,16 @@ from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid
 from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import Viewer
-from lianfang.rooms.lake.queries import scope
+from lianfang.rooms.lake.queries import places, scope
 from lianfang.rooms.lake.types import EVENT_TABLES
 
 BEGIN = timedelta(days=1)
 """The first time: events that came in during the last day. Afterwards writers that were silent for longer do not hold the others back."""
 SLOW = timedelta(minutes=5)
 """A writer that is quite new may bring its first events so much later than others theirs."""
+SEGMENTS = 20_000
+"""How many segments of the spool one question looks at; what follows them is for the next."""
+READERS = 8
 MILLI = timedelta(milliseconds=1)
 SAMPLE = "sample-"
 SHOWN = ("event_id", "time", "source", "territory", "industry", "level", "host", "user", "actor_user", "src_host", "dst_host", "process", "file", "url", "ips", "hashes", "domains", "raw")
@@ -44,7 +50,7 @@ class Tally:
 
     def __post_init__(self) -> None:
         """Raises ``Invalid`` for columns that events do not have."""
-        for name in (*self.entity, *self.value, *self.group, *(name for name, _values in self.where)):
+        for name in self.columns:
             if name not in BY_NAME or BY_NAME[name].kind in (Kind.TIME, Kind.LIST):
                 raise Invalid(f"Events have no column “{name}” to count by", why="It is unknown, a time, or a list.", todo="Choose one of the columns of the catalogue.")
 
@@ -53,6 +59,11 @@ class Tally:
         """The event tables in which such events are."""
         classes = next((values for name, values in self.where if name == "class_uid"), ())
         return tuple(dict.fromkeys(table_of(int(one)) for one in classes)) or EVENT_TABLES
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it is counted by, and those of its condition."""
+        return (*self.group, *self.entity, *self.value, *(name for name, _values in self.where))
 
 
 def moment_of(event_id: str) -> int:
@@ -84,29 +95,103 @@ def last_events(*, viewer: Viewer) -> dict[str, str]:
     return {row["writer"]: row["last"] for row in rows} or {"": floor_of(()) + "-"}
 
 
-def next_piece(reached: Mapping[str, str], *, most: int, viewer: Viewer) -> tuple[dict[str, str], int]:
-    """How far the next ``most`` events lead, and how many they are; nothing when none came."""
-    viewer.must("lake.event.view")
-    where, params, floor = beyond(reached)
-    sql = f"SELECT split_part(event_id, '-', 2) AS writer, max(event_id) AS last, count(*) AS n FROM (SELECT event_id FROM stored WHERE {where} ORDER BY event_id LIMIT {int(most)}) GROUP BY 1"  # noqa: S608  (numbers of ours)
-    rows = scope.query(sealed=True).rows(sql, params, bounds=Bounds(EVENT_TABLES, later=floor))
-    return {**reached, **{row["writer"]: row["last"] for row in rows}} if rows else {}, sum(row["n"] for row in rows)
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """How far some events lead (the last one of each writer), how many they are, and whether more is there behind them."""
+
+    to: dict[str, str]
+    number: int
+    more: bool
 
 
-def arrived(tally: Tally, reached: Mapping[str, str], to: Mapping[str, str], *, viewer: Viewer) -> pa.Table:
-    """Events of one piece as counts: ``place``, ``group``, ``entity``, ``value`` (text), ``first`` (milliseconds), ``n``, ``level`` (the highest)."""
+def pieces(reached: Mapping[str, str], *, most: int, viewer: Viewer, end: Mapping[str, str] | None = None) -> Iterator[Piece]:
+    """What came after there (up to ``end``), in pieces of ``most`` events or some more: each ends with a segment of the spool, so that one question finds them all.
+    At least one piece, of no events where none came. Those that begin at different places and are given the same end stand together afterwards."""
     viewer.must("lake.event.view")
     where, params, floor = beyond(reached)
-    upto, more = _up_to(to)
-    return _counted(tally, f"{where} AND {upto}", [*params, *more], Bounds(tally.tables, later=floor), viewer)
+    upto, last = _up_to(end) if end else ("TRUE", [])
+    query = scope.query(sealed=True)
+    there = [path for path, _inside in query.store.snapshot(EVENT_TABLES).pruned(later=floor)]
+    sql = f"SELECT split_part(event_id, '-', 1) AS sequence, split_part(event_id, '-', 2) AS writer, max(event_id) AS last, count(*) AS n FROM stored WHERE {where} AND {upto} GROUP BY ALL ORDER BY sequence, writer LIMIT {SEGMENTS}"  # noqa: S608  (numbers of ours)
+    rows = query.rows(sql, [*params, *last], bounds=_unread(reached, EVENT_TABLES, floor))
+    if len(rows) < SEGMENTS and end is None:
+        _read.note({**reached, **{row["writer"]: row["last"] for row in rows}}, there)
+    to, number = dict(reached), 0
+    for at, row in enumerate(rows, 1):
+        to[row["writer"]] = row["last"]
+        number += row["n"]
+        if number >= most and at < len(rows):
+            yield Piece(dict(to), number, more=True)
+            number = 0
+    if len(rows) < SEGMENTS:
+        to |= {writer: max(event, to.get(writer, "")) for writer, event in (end or {}).items()}
+    yield Piece(to, number, more=len(rows) == SEGMENTS)
+
+
+class _Read:
+    """Files of which a reader that came so far has seen everything. Files never change, so that it need not open them again; only this process knows, and of the last ``READERS`` only."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[Path, tuple[tuple[str, str], ...]], frozenset[str]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def note(self, to: Mapping[str, str], files: Iterable[str]) -> None:
+        with self._lock:
+            self._known[places.root(), tuple(sorted(to.items()))] = frozenset(files)
+            while len(self._known) > READERS:
+                self._known.popitem(last=False)
+
+    def files(self, reached: Mapping[str, str]) -> frozenset[str]:
+        with self._lock:
+            return frozenset().union(*(files for (root, to), files in self._known.items() if root == places.root() and all(reached.get(writer, "") >= last for writer, last in to)))
+
+
+_read = _Read()
+
+
+def _unread(reached: Mapping[str, str], tables: tuple[str, ...], floor: str, upto: str | None = None) -> Bounds:
+    return Bounds(tables, later=floor, upto=upto, without=_read.files(reached))
+
+
+def between(columns: str, reached: Mapping[str, str], to: Mapping[str, str], *, viewer: Viewer, tables: tuple[str, ...] = EVENT_TABLES, where: str = "TRUE", params: Sequence[Any] = ()) -> pa.Table:
+    """The events of one piece: ``columns`` of the rows that ``viewer`` may see and for which ``where`` holds (both SQL of ours)."""
+    viewer.must("lake.event.view")
+    after, first, floor = beyond(reached)
+    upto, last = _up_to(to)
+    sql = f"SELECT {columns} FROM stored WHERE {scope.rows(viewer)} AND {after} AND {upto} AND ({where})"  # noqa: S608  (columns of ours)
+    return scope.query(sealed=True).arrow(sql, [*first, *last, *params], bounds=_unread(reached, tables, floor, max(to.values())))
+
+
+class Arrivals:
+    """The events of one piece as ``tallies`` see them: read once, when the first of them is counted."""
+
+    def __init__(self, tallies: Sequence[Tally], reached: Mapping[str, str], to: Mapping[str, str], *, viewer: Viewer):
+        viewer.must("lake.event.view")
+        self._tallies, self._reached, self._to, self._viewer = tuple(tallies), reached, to, viewer
+        self._rows: pa.Table | None = None
+
+    def count(self, tally: Tally) -> pa.Table:
+        """Its events as counts: ``place``, ``group``, ``entity``, ``value`` (text), ``first`` (milliseconds), ``n``, ``level`` (the highest)."""
+        if self._rows is None:
+            self._rows = self._read()
+        return scope.query(sealed=True).arrow(_counting(tally, f"given WHERE {_where(tally)}"), _values(tally), bounds=Bounds((), pieces=()), given=self._rows)
+
+    def _read(self) -> pa.Table:
+        names = dict.fromkeys(["territory", "source", "level", "time", *(name for tally in self._tallies for name in tally.columns)])
+        tables = tuple(dict.fromkeys(table for tally in self._tallies for table in tally.tables))
+        any_of = " OR ".join(f"({' AND '.join(_among(tally)) or 'TRUE'})" for tally in self._tallies)
+        values = [one for tally in self._tallies for one in _values(tally)]
+        return between(", ".join(f'"{name}"' for name in names), self._reached, self._to, viewer=self._viewer, tables=tables, where=any_of, params=values)
 
 
 def stored_before(tally: Tally, to: Mapping[str, str], *, since: datetime, until: datetime, viewer: Viewer) -> pa.Table:
-    """The same of all events during ``[since, until)`` that came up to there."""
+    """All events during ``[since, until)`` that came up to there, as the same counts."""
     viewer.must("lake.event.view")
     upto, params = _up_to(to)
     known = ", ".join("?" for _ in to)
-    return _counted(tally, f"({upto} OR (split_part(event_id, '-', 2) NOT IN ({known}) AND event_id <= ?))", [*params, *to, floor_of(list(to.values()))], Bounds(tally.tables, since, until), viewer)
+    when = f"({upto} OR (split_part(event_id, '-', 2) NOT IN ({known}) AND event_id <= ?))"
+    sql = _counting(tally, f"stored WHERE {scope.rows(viewer)} AND {when} AND {_where(tally)}")
+    return scope.query(sealed=True).arrow(sql, [*params, *to, floor_of(list(to.values())), *_values(tally)], bounds=Bounds(tally.tables, since, until))
 
 
 def behind(tally: Tally, texts: Mapping[str, Sequence[str]], *, territory: str, sample: bool, since: datetime, until: datetime, most: int, viewer: Viewer, newest: bool = False) -> list[dict[str, Any]]:
@@ -145,13 +230,13 @@ def _up_to(to: Mapping[str, str]) -> tuple[str, list[str]]:
     return "(" + " OR ".join("(split_part(event_id, '-', 2) = ? AND event_id <= ?)" for _writer in to) + ")", [part for pair in to.items() for part in pair]
 
 
-def _counted(tally: Tally, when: str, params: Sequence[Any], bounds: Bounds, viewer: Viewer) -> pa.Table:
+def _counting(tally: Tally, rows: str) -> str:
+    """SQL that counts ``rows``: a relation with its condition."""
     group, entity, value = (_said(columns) for columns in (tally.group, tally.entity, tally.value))
     place = f"coalesce(territory, '') || CASE WHEN starts_with(source, '{SAMPLE}') THEN '~' ELSE '' END"
     open_ = " AND ".join(f"NOT regexp_matches({said}, '{STEADILY}')" for said in (entity, value, group) if said != "''") or "TRUE"
-    inner = f"SELECT {place} AS place, {group} AS \"group\", {entity} AS entity, {value} AS value, epoch_ms(time) AS first, coalesce(level, {int(DataLevel.L4)}) AS level FROM stored WHERE {scope.rows(viewer)} AND {when} AND {_where(tally)} AND {open_}"  # noqa: S608
-    sql = f"SELECT place, \"group\", entity, value, min(first)::BIGINT AS first, count(*)::BIGINT AS n, max(level)::BIGINT AS level FROM ({inner}) GROUP BY place, \"group\", entity, value, first // {int(tally.span)}"  # noqa: S608
-    return scope.query(sealed=True).arrow(sql, [*params, *_values(tally)], bounds=bounds)
+    inner = f"SELECT {place} AS place, {group} AS \"group\", {entity} AS entity, {value} AS value, epoch_ms(time) AS first, coalesce(level, {int(DataLevel.L4)}) AS level FROM {rows} AND {open_}"  # noqa: S608
+    return f"SELECT place, \"group\", entity, value, min(first)::BIGINT AS first, count(*)::BIGINT AS n, max(level)::BIGINT AS level FROM ({inner}) GROUP BY place, \"group\", entity, value, first // {int(tally.span)}"  # noqa: S608
 
 
 def _said(columns: Sequence[str]) -> str:
@@ -159,10 +244,13 @@ def _said(columns: Sequence[str]) -> str:
     return " || ' · ' || ".join(f'lower(CAST("{name}" AS VARCHAR))' for name in columns) or "''"
 
 
+def _among(tally: Tally) -> list[str]:
+    return [f'"{name}" IN ({", ".join("?" for _ in values)})' for name, values in tally.where]
+
+
 def _where(tally: Tally) -> str:
-    conditions = [f'"{name}" IN ({", ".join("?" for _ in values)})' for name, values in tally.where]
     filled = [f"coalesce(CAST(\"{name}\" AS VARCHAR), '') NOT IN ('', '-')" for name in (*tally.group, *tally.entity, *tally.value)]
-    return " AND ".join([*conditions, *filled]) or "TRUE"
+    return " AND ".join([*_among(tally), *filled]) or "TRUE"
 
 
 def _values(tally: Tally) -> list[Any]:

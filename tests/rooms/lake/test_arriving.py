@@ -1,0 +1,97 @@
+"""What arrived is read in pieces: every event once by each reader, whatever writers brought it and in what order, and no file a second time."""
+
+import random
+from datetime import timedelta
+
+import pytest
+
+from lianfang.engines.columns import shape
+from lianfang.engines.columns.query import Query
+from lianfang.kernel import clock
+from lianfang.kernel.viewer import SYSTEM
+from lianfang.rooms.lake.queries import arriving, places
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def store(home):
+    """``store(writer, ago, many)``: a segment of so many events, begun so many seconds ago. Returns their names."""
+
+    def store(writer, ago, many):
+        moment = clock.now() - timedelta(seconds=ago)
+        names = [f"{int(moment.timestamp() * 1000):011x}-{writer}-{n:05x}" for n in range(many)]
+        rows = {"event_id": names, "time": [moment] * many, "source": ["gate"] * many, "territory": [""] * many, "industry": [""] * many, "level": [2] * many, "host": [f"h{n % 3}" for n in range(many)], "class_uid": [3002] * many}
+        places.store().append("iam", shape.table(rows), transactions={})
+        return names
+
+    return store
+
+
+def taken(reached, *, most=10, end=None):
+    """All that came, piece by piece: the events of each, and how far it led at last."""
+    found, to = [], dict(reached)
+    for piece in arriving.pieces(reached, most=most, viewer=SYSTEM, end=end):
+        events = arriving.between("event_id", to, piece.to, viewer=SYSTEM)["event_id"].to_pylist()
+        assert len(events) == piece.number
+        found.append(events)
+        to = piece.to
+    assert not piece.more
+    return found, to
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_each_reader_takes_every_event_once(store, seed):
+    chance = random.Random(seed)
+    readers = {name: {"w000": arriving.floor_of(()) + "-"} for name in ("often", "seldom")}
+    seen, all_of_them = {name: [] for name in readers}, []
+    ago = dict.fromkeys(("w000", "w001", "w002"), 200)
+    for turn in range(6):
+        for _ in range(chance.randint(0, 4)):
+            writer = chance.choice(list(ago)[: 1 + turn // 2])
+            ago[writer] -= chance.randint(1, 5)
+            all_of_them += store(writer, ago[writer], chance.randint(1, 12))
+        end = None
+        for name in [name for name in readers if name == "often" or turn in (3, 5)]:
+            pieces, readers[name] = taken(readers[name], most=chance.randint(1, 15), end=end)
+            end = readers[name]
+            seen[name] += [event for piece in pieces for event in piece]
+    for events in seen.values():
+        assert sorted(events) == sorted(all_of_them)
+    assert readers["often"] == readers["seldom"], "who was given the same end stands at the same place"
+
+
+def test_a_piece_ends_with_a_segment_and_the_last_says_that_it_is_the_last(store):
+    for n in range(5):
+        store("w000", 60 - n, 6)
+    found = list(arriving.pieces({"w000": arriving.floor_of(()) + "-"}, most=10, viewer=SYSTEM))
+    assert [(piece.number, piece.more) for piece in found] == [(12, True), (12, True), (6, False)]
+    assert [(piece.number, piece.more) for piece in arriving.pieces(found[-1].to, most=10, viewer=SYSTEM)] == [(0, False)]
+
+
+def test_files_that_were_read_are_not_opened_again(store, monkeypatch):
+    opened = []
+    relation = Query._relation
+    monkeypatch.setattr(Query, "_relation", lambda query, files, **more: relation(query, opened.append(list(files)) or opened[-1], **more))
+    for n in range(4):
+        store("w000", 60 - n, 3)
+    _pieces, to = taken({"w000": arriving.floor_of(()) + "-"}, most=100)
+    opened.clear()
+    late = store("w001", 70, 2)
+    assert taken(to, most=100)[0] == [late], "a writer that is new brings what it began before"
+    assert opened and all(len(files) <= 1 for files in opened)
+
+
+def test_one_reading_serves_all_who_count(store, monkeypatch):
+    names = [name for n in range(3) for name in store("w000", 60 - n, 6)]
+    start = {"w000": arriving.floor_of(()) + "-"}
+    (piece,) = arriving.pieces(start, most=100, viewer=SYSTEM)
+    by_host, by_class = arriving.Tally(("host",), where=(("class_uid", (3002,)),)), arriving.Tally(("class_uid",))
+    none = arriving.Tally(("user",), where=(("class_uid", (4001,)),))
+    read, between = [], arriving.between
+    monkeypatch.setattr(arriving, "between", lambda *given, **more: read.append(given) or between(*given, **more))
+    arrivals = arriving.Arrivals([by_host, by_class, none], start, piece.to, viewer=SYSTEM)
+    assert {(row["entity"], row["n"]) for row in arrivals.count(by_host).to_pylist()} == {("h0", 6), ("h1", 6), ("h2", 6)}
+    assert [(row["entity"], row["n"]) for row in arrivals.count(by_class).to_pylist()] == [("3002", len(names))]
+    assert arrivals.count(none).num_rows == 0
+    assert len(read) == 1
