@@ -60,6 +60,11 @@ def whole_incident(request: HttpRequest, pk: UUID) -> dict[str, Any]:
     return queries.incident_whole(pk, request.viewer)  # type: ignore[attr-defined]
 
 
+@router.get("/incidents/{uuid:pk}/analysis/", summary="Get which techniques may come next in an incident, and its diamond: adversary, capability, infrastructure, victim", operation_id="respond_incident_analysis", tags=["respond.incident"])
+def analysis_of_incident(request: HttpRequest, pk: UUID) -> dict[str, Any]:
+    return queries.analysis(pk, request.viewer)  # type: ignore[attr-defined]
+
+
 @router.post("/incidents/{uuid:pk}/{verb}/", summary="Acknowledge, assign, close, comment, rename, join or part an incident", operation_id="respond_incident_decide", tags=["respond.incident"])
 def decide_incident(request: HttpRequest, pk: UUID, verb: IncidentVerb, data: Told) -> dict[str, Any]:
     viewer = request.viewer  # type: ignore[attr-defined]

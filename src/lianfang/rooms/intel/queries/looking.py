@@ -17,7 +17,7 @@ from lianfang.kernel.errors import Invalid
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.intel import models
 from lianfang.rooms.intel.queries.candidates import WIDEST
-from lianfang.rooms.intel.types import Answer, Known
+from lianfang.rooms.intel.types import About, Answer, Known
 
 MOST = 1_000
 """Texts of one question."""
@@ -86,6 +86,15 @@ def known_of(row: models.Indicator, *, through: str = "") -> Known:
     return Known(
         str(row.pk), row.kind, row.value, row.source, row.tlp, row.confidence, row.valid_from, row.valid_until, tuple(row.tags), row.note, row.standing.value, through,
     )  # fmt: skip
+
+
+def groups_named(tags: Iterable[str], viewer: Viewer) -> list[tuple[str, str]]:
+    """The groups of the knowledge base, in the viewer's scope, that have one of these names or also go by it: their name and who says so."""
+    wanted = {tag.casefold().strip() for tag in tags} - {""}
+    if not wanted or not viewer.may("intel.entry.view"):
+        return []
+    rows = models.Entry.objects.seen_by(viewer).filter(about=About.GROUP).order_by("name", "source").values_list("name", "aliases", "source")
+    return list(dict.fromkeys((name, source) for name, aliases, source in rows.iterator(chunk_size=1000) if wanted & {one.casefold().strip() for one in (name, *aliases)}))
 
 
 def plain(answer: Answer) -> dict[str, Any]:

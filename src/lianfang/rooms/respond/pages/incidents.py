@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -18,11 +19,12 @@ from lianfang.commons.frame.pages import Nav, page, panel, saying
 from lianfang.commons.frame.sheets import SEVERITIES, Column, Filter, Sheet, register
 from lianfang.commons.ledger import queries as ledger
 from lianfang.commons.people import queries as people
+from lianfang.engines.graphs import Expected
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect.queries import framework
 from lianfang.rooms.lake import queries as lake
 from lianfang.rooms.respond import actions, models, queries
-from lianfang.rooms.respond.pages.one import KINDS
+from lianfang.rooms.respond.pages.one import KINDS, PIVOTS, search_url, url_of
 from lianfang.rooms.respond.pages.queue import STATE_TONES, VERDICT_TONES
 from lianfang.rooms.respond.types import State, Verdict
 
@@ -117,6 +119,40 @@ def graph(request: HttpRequest, row: models.Incident) -> str:
     series = {"type": "graph", "layout": "force", "roam": False, "draggable": True, "zoom": 0.8, "label": {"position": "right", "fontSize": 11, "color": "inherit", "textBorderWidth": 0}, "labelLayout": {"hideOverlap": True}, "force": {"repulsion": 120, "edgeLength": 60, "gravity": 0.18, "layoutAnimation": False}, "categories": [{"name": str(KINDS[kind][0]), "symbol": SYMBOLS[kind]} for kind in kinds], "data": nodes, "links": links}
     words = listed(f"{KINDS[kind][0]} {name} ({number})" for kind, name, number, _loud in drawn.entities[:20])
     return render_to_string("respond/panel_chart.html", {"chart": {"animation": False, "legend": {}, "series": [series]}, "label": words, "large": True, "more": drawn.more}, request)
+
+
+CORNERS = (("adversary", _("Adversary"), "user"), ("capability", _("Capability"), "tool"), ("infrastructure", _("Infrastructure"), "world"), ("victim", _("Victim"), "target"))
+
+
+@panel("respond.incident.main", title=_("What may come next"), order=25)
+def ahead(request: HttpRequest, row: models.Incident) -> str:
+    """Techniques that followed in earlier courses, and whether they would be seen here."""
+    viewer: Viewer = request.viewer  # type: ignore[attr-defined]
+    found = queries.outlook(row, viewer)
+    if not found.likely:
+        return ""
+    rules = url_of("detect:rule_list") if viewer.may("detect.rule.view") else ""
+    lines = [{"next": one, "percent": round(100 * one.expected.chance), "tactics": listed(one.tactics), "why": _after(one.expected, found), "url": f"{rules}?{urlencode({'technique': one.expected.name})}" if rules else ""} for one in found.likely]
+    return render_to_string("respond/panel_ahead.html", {"lines": lines, "found": found}, request)
+
+
+def _after(expected: Expected, found: queries.Outlook) -> str:
+    """What speaks for a technique, as a sentence."""
+    frame = framework.attack()
+    if not expected.after:
+        return translate("It was in %(n)d of %(all)d known courses; after these techniques it never came yet.") % {"n": expected.courses, "all": found.incidents + found.kinds}
+    said = [translate("%(name)s in %(n)d of %(all)d") % {"name": f"{one.name} {frame.technique(one.name).name}", "n": one.times, "all": one.of} for one in expected.after[:3]]
+    return translate("Came after %(list)s known courses.") % {"list": listed(said)}
+
+
+@panel("respond.incident.main", title=_("Diamond Model"), order=27)
+def diamond(request: HttpRequest, row: models.Incident) -> str:
+    """Adversary, capability, infrastructure and victim."""
+    viewer: Viewer = request.viewer  # type: ignore[attr-defined]
+    found = queries.diamond([step.alert for step in queries.steps(row, viewer)], viewer)
+    may = viewer.may("lake.event.view")
+    corners = [{"key": key, "name": name, "icon": icon, "more": getattr(found, key).more, "names": [{"text": text, "known": known, "url": search_url(PIVOTS[kind], text) if may and kind in PIVOTS else ""} for kind, text, known in getattr(found, key).names]} for key, name, icon in CORNERS]
+    return render_to_string("respond/panel_diamond.html", {"corners": corners, "asked": found.asked, "first": row.first, "last": row.last, "phases": listed(_tactics(row))}, request)
 
 
 @panel("respond.incident.main", title=_("Its alerts, and why each belongs"), order=30)
