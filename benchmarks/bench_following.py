@@ -12,6 +12,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -81,7 +82,7 @@ def hits(all_of_them: Sequence[tuple[float, Course]], kinds: Sequence[Course], g
     for day, course in all_of_them:
         known = [*(other for when, other in all_of_them if abs(when - day) > APART), *kinds]
         moments = sorted(set(course.values()))
-        for at, until in zip(moments, moments[1:]):
+        for at, until in pairwise(moments):
             named = set(guess(known, {name for name, moment in course.items() if moment <= at}))
             later += any(moment > at for name, moment in course.items() if name in named)
             soon += any(moment == until for name, moment in course.items() if name in named)

@@ -91,7 +91,7 @@ def test_an_adversary_is_named_where_an_indicator_that_was_met_carries_the_name_
     intel_models.Indicator.objects.create(kind="domain", value="c2.evil.example", digest=intel_models.digest_of("domain", "c2.evil.example"), source="feed one", tags=["grey cat", "phishing"], **ours)
     found = queries.diamond([step.alert for step in queries.steps(now, SYSTEM)], SYSTEM)
     assert [(name, known) for _kind, name, known in found.adversary.names] == [("Harbour Cat", "partner")]
-    assert ("domains", "c2.evil.example", "feed one") == found.infrastructure.names[0], "what is known comes first"
+    assert found.infrastructure.names[0] == ("domains", "c2.evil.example", "feed one"), "what is known comes first"
 
 
 @pytest.mark.covers("S02")
