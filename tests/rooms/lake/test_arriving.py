@@ -16,13 +16,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def store(home):
-    """``store(writer, ago, many)``: a segment of so many events, begun so many seconds ago. Returns their names."""
+    """``store(writer, ago, many)``: a segment of so many events, begun so many seconds ago. Returns their names. ``after``: they are the rest of that one."""
 
-    def store(writer, ago, many):
+    def store(writer, ago, many, table="iam", after=()):
         moment = clock.now() - timedelta(seconds=ago)
-        names = [f"{int(moment.timestamp() * 1000):011x}-{writer}-{n:05x}" for n in range(many)]
+        begun = after[0].split("-")[0] if after else f"{int(moment.timestamp() * 1000):011x}"
+        names = [f"{begun}-{writer}-{n + len(after):05x}" for n in range(many)]
         rows = {"event_id": names, "time": [moment] * many, "source": ["gate"] * many, "territory": [""] * many, "industry": [""] * many, "level": [2] * many, "host": [f"h{n % 3}" for n in range(many)], "class_uid": [3002] * many}
-        places.store().append("iam", shape.table(rows), transactions={})
+        places.store().append(table, shape.table(rows), transactions={})
         return names
 
     return store
@@ -80,6 +81,32 @@ def test_files_that_were_read_are_not_opened_again(store, monkeypatch):
     late = store("w001", 70, 2)
     assert taken(to, most=100)[0] == [late], "a writer that is new brings what it began before"
     assert opened and all(len(files) <= 1 for files in opened)
+
+
+def test_what_still_lies_in_the_spool_is_read_when_all_of_it_is_stored(store, home):
+    """A segment's events go into several tables one after the other; whoever reads between two of them must not take the rest for read."""
+    before = store("w000", 60, 3)
+    half = store("w000", 50, 4, "iam")
+    sequence = int(half[0].split("-")[0], 16)
+    waiting = home / "spool" / "w000" / f"{sequence:016d}.ready"
+    waiting.parent.mkdir(parents=True)
+    waiting.touch()
+    other = store("w001", 55, 2)
+    start = {"w000": arriving.floor_of(()) + "-"}
+    found, to = taken(start, most=100)
+    assert [sorted(piece) for piece in found] == [sorted(before + other)]
+    assert arriving.last_events(viewer=SYSTEM) == {"w000": before[-1], "w001": other[-1]}, "who begins now begins before it"
+    rest = store("w000", 50, 4, "system_activity", after=half)
+    waiting.rename(waiting.with_suffix(".open"))
+    assert taken(to, most=100)[0] == [[]]
+    waiting.with_suffix(".open").unlink()
+    assert sorted(taken(to, most=100)[0][0]) == sorted(half + rest)
+
+
+def test_what_begins_from_now_on_is_for_the_next(store):
+    early, late = store("w000", 60, 2), store("w000", -60, 2)
+    found, to = taken({"w000": arriving.floor_of(()) + "-"}, most=100)
+    assert found == [early] and to["w000"] < late[0]
 
 
 def test_one_reading_serves_all_who_count(store, monkeypatch):

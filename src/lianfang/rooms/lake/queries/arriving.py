@@ -1,12 +1,14 @@
 """What arrived: events in the order of their identifiers, a piece at a time, counted by who and what; and what was there before, a day at a time.
 
 In: how far somebody has read (the last event of each writer), and what to count. Out: the next piece, and counts as columns. Identifiers grow with each writer, so late events
-come with late identifiers, and each is in exactly one piece. What lies sealed is left out: it would lie open where counts are kept.
+come with late identifiers, and each is in exactly one piece. Events of one segment go into several tables, one after the other: what still lies in the spool may
+stand in some of them and not in others, and is not read before it left. What lies sealed is left out: it would lie open where counts are kept.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from lianfang.kernel import clock
 from lianfang.kernel.errors import Invalid
 from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import Viewer
-from lianfang.rooms.lake.queries import places, scope
+from lianfang.rooms.lake.queries import figures, places, scope
 from lianfang.rooms.lake.types import EVENT_TABLES
 
 BEGIN = timedelta(days=1)
@@ -87,11 +89,21 @@ def beyond(reached: Mapping[str, str]) -> tuple[str, list[str], str]:
     return where, [floor, *(part for pair in reached.items() for part in pair)], floor
 
 
+def settled() -> tuple[str, list[str], str]:
+    """The condition under which all events of an event's segment are in their tables, its parameters, and the identifier before which that is so for every writer.
+    To be asked before the tables are: what begins from now on is not among them."""
+    now = f"{time.time_ns() // 1_000_000:011x}"
+    waiting = {writer: f"{number:011x}" for writer, number in figures.spooled().items()}
+    where = "event_id < ?" + "".join(" AND NOT (split_part(event_id, '-', 2) = ? AND event_id >= ?)" for _writer in waiting)
+    return where, [now, *(part for pair in waiting.items() for part in pair)], min([now, *waiting.values()])
+
+
 def last_events(*, viewer: Viewer) -> dict[str, str]:
     """The last event of each writer that came in lately; a new reader begins after them."""
     viewer.must("lake.event.view")
-    floor = floor_of(())
-    rows = scope.query(sealed=True).rows("SELECT split_part(event_id, '-', 2) AS writer, max(event_id) AS last FROM stored WHERE event_id > ? GROUP BY 1", [floor], bounds=Bounds(EVENT_TABLES, later=floor))
+    floor, (whole, params, _before) = floor_of(()), settled()
+    sql = f"SELECT split_part(event_id, '-', 2) AS writer, max(event_id) AS last FROM stored WHERE event_id > ? AND {whole} GROUP BY 1"  # noqa: S608  (a condition of ours)
+    rows = scope.query(sealed=True).rows(sql, [floor, *params], bounds=Bounds(EVENT_TABLES, later=floor))
     return {row["writer"]: row["last"] for row in rows} or {"": floor_of(()) + "-"}
 
 
@@ -110,12 +122,14 @@ def pieces(reached: Mapping[str, str], *, most: int, viewer: Viewer, end: Mappin
     viewer.must("lake.event.view")
     where, params, floor = beyond(reached)
     upto, last = _up_to(end) if end else ("TRUE", [])
+    whole, until, before = settled()
     query = scope.query(sealed=True)
-    there = [path for path, _inside in query.store.snapshot(EVENT_TABLES).pruned(later=floor)]
-    sql = f"SELECT split_part(event_id, '-', 1) AS sequence, split_part(event_id, '-', 2) AS writer, max(event_id) AS last, count(*) AS n FROM stored WHERE {where} AND {upto} GROUP BY ALL ORDER BY sequence, writer LIMIT {SEGMENTS}"  # noqa: S608  (numbers of ours)
-    rows = query.rows(sql, [*params, *last], bounds=_unread(reached, EVENT_TABLES, floor))
+    there = query.store.snapshot(EVENT_TABLES)
+    sql = f"SELECT split_part(event_id, '-', 1) AS sequence, split_part(event_id, '-', 2) AS writer, max(event_id) AS last, count(*) AS n FROM stored WHERE {where} AND {upto} AND {whole} GROUP BY ALL ORDER BY sequence, writer LIMIT {SEGMENTS}"  # noqa: S608  (numbers of ours)
+    rows = query.rows(sql, [*params, *last, *until], bounds=_unread(reached, EVENT_TABLES, floor))
     if len(rows) < SEGMENTS and end is None:
-        _read.note({**reached, **{row["writer"]: row["last"] for row in rows}}, there)
+        unsettled = {path for path, _inside in there.pruned(later=before)}
+        _read.note({**reached, **{row["writer"]: row["last"] for row in rows}}, (path for path, _inside in there.pruned(later=floor) if path not in unsettled))
     to, number = dict(reached), 0
     for at, row in enumerate(rows, 1):
         to[row["writer"]] = row["last"]

@@ -152,6 +152,15 @@ def gauges() -> dict[str, float]:
     return {"spool_bytes": float(backlog()), "silent_sources": float(silent), "drifting_sources": float(drifting), "troubled_sources": float(troubled), **{f"{name}_total": float(value or 0) for name, value in total.items()}}
 
 
+def spooled() -> dict[str, int]:
+    """The earliest segment of each writer that still lies in the spool: all before it are stored whole. One that is sealed meanwhile is met under either name."""
+    earliest: dict[str, int] = {}
+    for path in (*_spool().glob("w*/*.open"), *_spool().glob("w*/*.ready")):
+        number, writer = int(path.name[:16]), path.parent.name
+        earliest[writer] = min(number, earliest.get(writer, number))
+    return earliest
+
+
 def backlog() -> int:
     """Bytes received and not yet stored."""
     size = 0
