@@ -328,13 +328,18 @@ class BatchRef:
         return event_id(self.worker, self.sequence, self.first + index)
 
 
+def segment_name(worker: str, sequence: int) -> str:
+    """What the names of all events of a segment begin with."""
+    return f"{sequence:011x}-{worker}"
+
+
 def event_id(worker: str, sequence: int, index: int, part: int = 0) -> str:
     """An event's name, the same however often its segment is replayed; sorts by the time of receipt.
 
     >>> event_id("w000", 1795161600123, 31)
     '1a1f7f8307b-w000-0001f'
     """
-    return f"{sequence:011x}-{worker}-{index:05x}" + (f".{part}" if part else "")
+    return f"{segment_name(worker, sequence)}-{index:05x}" + (f".{part}" if part else "")
 
 
 def event_ids(worker: str, sequence: int, indexes: Sequence[int]) -> list[str]:
@@ -343,9 +348,9 @@ def event_ids(worker: str, sequence: int, indexes: Sequence[int]) -> list[str]:
     >>> event_ids("w000", 1795161600123, [31, 31, 32])
     ['1a1f7f8307b-w000-0001f', '1a1f7f8307b-w000-0001f.1', '1a1f7f8307b-w000-00020']
     """
-    begin = event_id(worker, sequence, 0)[:-5]
     if len(set(indexes)) == len(indexes):
-        return [f"{begin}{index:05x}" for index in indexes]
+        begin = segment_name(worker, sequence)
+        return [f"{begin}-{index:05x}" for index in indexes]
     names, last, part = [], -1, 0
     for index in indexes:
         last, part = index, part + 1 if index == last else 0

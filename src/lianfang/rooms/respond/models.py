@@ -147,21 +147,27 @@ class Mark(models.Model):
         return f"{self.kind}:{self.value}"
 
 
-class Comment(models.Model):
-    """What a person wrote about an alert."""
+class Written(models.Model):
+    """What a person wrote, and when."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="comments")
     author = models.CharField(max_length=60)
     author_name = models.CharField(max_length=120)
     text = models.TextField(_("comment"))
     written = models.DateTimeField(default=clock.now)
 
     class Meta:
+        abstract = True
         ordering = ("written", "id")
 
     def __str__(self) -> str:
         return self.text[:60]
+
+
+class Comment(Written):
+    """What a person wrote about an alert."""
+
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="comments")
 
 
 class Incident(Scoped):
@@ -210,21 +216,10 @@ class Incident(Scoped):
         return [Reason(**term) for term in self.reasons]
 
 
-class Remark(models.Model):
+class Remark(Written):
     """What a person wrote about an incident as a whole."""
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="remarks")
-    author = models.CharField(max_length=60)
-    author_name = models.CharField(max_length=120)
-    text = models.TextField(_("comment"))
-    written = models.DateTimeField(default=clock.now)
-
-    class Meta:
-        ordering = ("written", "id")
-
-    def __str__(self) -> str:
-        return self.text[:60]
 
 
 class Member(models.Model):

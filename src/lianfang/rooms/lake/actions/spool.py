@@ -23,7 +23,7 @@ from zlib import crc32
 
 import msgspec
 
-from lianfang.rooms.lake.types import BatchRef, Busy
+from lianfang.rooms.lake.types import BatchRef, Busy, segment_name
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Segment:
     @property
     def name(self) -> str:
         """What all its events' identifiers begin with."""
-        return f"{self.sequence:011x}-{self.worker}"
+        return segment_name(self.worker, self.sequence)
 
 
 SEALED = b"\xc1"

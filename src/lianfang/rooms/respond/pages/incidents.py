@@ -10,7 +10,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
@@ -24,7 +23,7 @@ from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect.queries import framework
 from lianfang.rooms.lake import queries as lake
 from lianfang.rooms.respond import actions, models, queries
-from lianfang.rooms.respond.pages.one import KINDS, PIVOTS, search_url, url_of
+from lianfang.rooms.respond.pages.one import KINDS, PIVOTS, entry_step, search_url, url_of
 from lianfang.rooms.respond.pages.queue import STATE_TONES, VERDICT_TONES
 from lianfang.rooms.respond.types import State, Verdict
 
@@ -210,20 +209,8 @@ def done(request: HttpRequest, row: models.Incident) -> str:
     """What people decided about the whole and wrote about it, the newest first."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]
     remarks = {(one.author, one.text[:500]): one.text for one in row.remarks.all()}
-    steps = [_told(entry, remarks) for entry in ledger.timeline(row.ref, viewer) if entry.verb in DONE]
+    steps = [entry_step(entry, remarks, DONE) for entry in ledger.timeline(row.ref, viewer) if entry.verb in DONE]
     return render_to_string("respond/panel_done.html", {"row": row, "steps": steps, "may": viewer.may("respond.alert.comment")}, request)
-
-
-def _told(entry: Any, remarks: dict[tuple[str, str], str]) -> dict[str, Any]:
-    title, icon, tone = DONE[entry.verb]
-    detail = entry.detail
-    said = detail.get("text") or detail.get("comment") or ""
-    text: Any = remarks.get((entry.actor, said), said)
-    if entry.verb == "respond.incident_assigned":
-        text = translate("to %(name)s") % {"name": detail["to"]} if detail.get("to") else translate("given back to the queue")
-    if entry.verb == "respond.incident_closed":
-        text = format_html("<b>{}</b> {}", Verdict(detail["verdict"]).label, text)
-    return {"at": entry.time, "title": title, "who": entry.actor_name, "text": text, "icon": icon, "tone": tone}
 
 
 SAID = {"acknowledge": _("Acknowledged. It is yours."), "comment": _("Your comment is kept."), "assign": _("Given on."), "close": _("Closed."), "rename": _("Renamed."), "merge": _("Joined. It stays so."), "split": _("Parted. It stays so.")}

@@ -143,16 +143,19 @@ def steps(row: models.Alert, viewer: Viewer) -> list[dict[str, Any]]:
 
 
 def _step(entry: Any, words: dict[tuple[str, str], str]) -> dict[str, Any]:
-    title, icon, tone = VERBS[entry.verb]
-    detail = entry.detail
+    step = entry_step(entry, words, VERBS)
+    return step | {"text": _said_over(entry.detail)} if entry.verb == "respond.recovered" else step
+
+
+def entry_step(entry: Any, words: Mapping[tuple[str, str], str], verbs: Mapping[str, tuple[Any, str, str]]) -> dict[str, Any]:
+    """An entry of the ledger as a step of a timeline. ``words``: comments in full, by author and the part that the ledger keeps; ``verbs``: title, icon and tone."""
+    (title, icon, tone), detail = verbs[entry.verb], entry.detail
     said = detail.get("text") or detail.get("comment") or ""
     text: Any = words.get((entry.actor, said), said)
-    if entry.verb == "respond.assigned":
+    if entry.verb.endswith("assigned"):
         text = translate("to %(name)s") % {"name": detail["to"]} if detail.get("to") else translate("given back to the queue")
-    if entry.verb == "respond.closed":
+    if entry.verb.endswith("closed"):
         text = format_html("<b>{}</b> {}", Verdict(detail["verdict"]).label, text)
-    if entry.verb == "respond.recovered":
-        text = _said_over(detail)
     return {"at": entry.time, "title": title, "who": entry.actor_name, "text": text, "icon": icon, "tone": tone}
 
 
