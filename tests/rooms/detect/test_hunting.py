@@ -131,6 +131,27 @@ def test_asked_on_the_page_followed_there_and_ended(stored, viewers, client_of, 
     assert "Keep what is found" not in client_of("member").get(reverse("detect:hunt")).content.decode()
 
 
+def test_rules_to_look_for_are_found_by_words_and_taken_and_left(stored, viewers, client_of):
+    client = client_of("keeper")
+    client.cookies["django_language"] = "en"
+    place, hidden = reverse("detect:hunt"), '<input type="hidden" name="what" value="{}">'
+    assert UID["whoami"] not in client.get(place).content.decode(), "thousands of rules are not put into the page"
+    found = client.post(place, {"op": "find", "find": "WHO am"}, headers={"HX-Request": "true"}).content.decode()
+    assert f"take:{UID['whoami']}" in found
+    assert "<html" not in found
+    taken = client.post(place, {"op": f"take:{UID['whoami']}", "what": [UID["dump"], actions.WATCHLIST], "find": "who am"}, headers={"HX-Request": "true"}).content.decode()
+    assert hidden.format(UID["whoami"]) in taken
+    assert hidden.format(UID["dump"]) in taken
+    assert f'value="{actions.WATCHLIST}" checked' in taken
+    assert f"take:{UID['whoami']}" not in taken, "what is chosen is not offered again"
+    left = client.post(place, {"op": f"leave:{UID['dump']}", "what": [UID["whoami"], UID["dump"]]}).content.decode()
+    assert "<html" in left, "without scripts the whole page comes"
+    assert hidden.format(UID["whoami"]) in left
+    assert hidden.format(UID["dump"]) not in left
+    assert "No rule has these words" in client.post(place, {"op": "find", "find": "zzzz"}).content.decode()
+    assert not models.Hunt.objects.exists()
+
+
 def test_a_fault_is_told_on_the_page(stored, viewers, client_of):
     client = client_of("keeper")
     client.cookies["django_language"] = "en"

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as translate
@@ -19,7 +19,7 @@ from lianfang.kernel.errors import Fault
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import actions, models, queries
 from lianfang.rooms.detect.pages.events import first_logs
-from lianfang.rooms.detect.queries import hunts
+from lianfang.rooms.detect.queries import hunts, linking
 from lianfang.rooms.detect.types import BASELINE, OWN_PACK
 
 SPANS = {"24h": (timedelta(hours=24), _("the last 24 hours")), "7d": (timedelta(days=7), _("the last 7 days")), "30d": (timedelta(days=30), _("the last 30 days")), "90d": (timedelta(days=90), _("the last 90 days"))}
@@ -38,7 +38,7 @@ def hunting(request: HttpRequest, row: models.Rule) -> str:
 def hunt(request: HttpRequest) -> HttpResponse:
     """Ask for a hunt; those asked for before stand below."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]
-    if request.method == "POST":
+    if request.method == "POST" and "op" not in request.POST:
         span = request.POST.get("span", "")
         try:
             row = actions.ask_hunt(request.POST.getlist("what"), clock.now() - SPANS.get(span, SPANS["24h"])[0], packs=[name for name in request.POST.getlist("pack") if name], keep="keep" in request.POST, actor=viewer)
@@ -48,10 +48,22 @@ def hunt(request: HttpRequest) -> HttpResponse:
             messages.error(request, told(fault))
             return HttpResponseRedirect(reverse("detect:hunt"))
         return HttpResponseRedirect(reverse("detect:one_hunt", kwargs={"pk": row.pk}))
-    rules = [(row.uid, str(row)) for row in queries.rule_rows(viewer).filter(problem="").exclude(category=BASELINE).exclude(pack__name=OWN_PACK).order_by("title")]
+    looked = _looked_for(request.POST, viewer)
+    if request.htmx:  # type: ignore[attr-defined]
+        return HttpResponse(render_to_string("detect/hunt_what.html", looked, request))
     packs = [row.name for row in queries.pack_rows(viewer)]
     lines = [{"row": row, "job": hunts.progress_of(row, viewer)} for row in hunts.hunt_rows(viewer)[:LISTED]]
-    return show(request, "detect/hunt.html", {"watchlist": actions.WATCHLIST, "rules": rules, "packs": packs, "spans": _spans(), "may_keep": viewer.sees_node, "lines": lines})
+    return show(request, "detect/hunt.html", looked | {"packs": packs, "spans": _spans(), "may_keep": viewer.sees_node, "lines": lines})
+
+
+def _looked_for(data: QueryDict, viewer: Viewer) -> dict[str, Any]:
+    """What is chosen so far, and the rules that have the words somebody asked for; ``op`` of the form: ``find``, ``take:<uid>``, ``leave:<uid>``."""
+    verb, _colon, uid = data.get("op", "").partition(":")
+    chosen = [one for one in dict.fromkeys([*data.getlist("what"), *([uid] if verb == "take" else [])]) if one and not (verb == "leave" and one == uid)]
+    among = queries.rule_rows(viewer).filter(problem="").exclude(category=BASELINE).exclude(pack__name=OWN_PACK)
+    known = {row.uid: row for row in among.filter(uid__in=chosen)}
+    find = data.get("find", "")
+    return {"watchlist": actions.WATCHLIST, "all_watched": actions.WATCHLIST in chosen, "chosen": [known[one] for one in chosen if one in known], "find": find, "offers": linking.offered(find, among=among, but=chosen)}
 
 
 @page("hunt/<uuid:pk>/", name="one_hunt", permission="detect.rule.hunt", title=_("Hunt"), parent="hunt")

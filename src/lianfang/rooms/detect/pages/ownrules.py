@@ -123,7 +123,7 @@ def of_form(built: Built, *, text: str = "") -> dict[str, Any]:
 def of_links(linked: Linked, *, text: str = "", find: str = "") -> dict[str, Any]:
     """The form of a correlation, and what it says as Sigma or what is missing for it; ``find``: words of the titles of rules that could take part."""
     link = {
-        "kinds": KINDS.items(), "units": UNITS, "operators": COMPARED, "chosen": linking.named(linked.refs), "find": find, "offers": linking.offered(find, linked), "suggested": linking.fields_of(linked.refs),
+        "kinds": KINDS.items(), "units": UNITS, "operators": COMPARED, "chosen": linking.named(linked.refs), "find": find, "offers": linking.offered(find, among=linking.usable(), but=(*linked.refs, linked.uid)), "suggested": linking.fields_of(linked.refs),
         "counted": linked.kind not in linking.PLAIN, "of_field": linked.kind in linking.OF_FIELD, "percentile": linked.kind == "value_percentile",
     }  # fmt: skip
     context: dict[str, Any] = {"by": CORRELATION, "built": linked, "text": text, "levels": LEVELS, "alarms": [(key, alarm.named.name) for key, alarm in framework.alarms().items()], "falsepositives": "\n".join(linked.falsepositives), "link": link}

@@ -7,7 +7,7 @@ What a text says beyond that cannot be shown as a form: ``read`` raises ``Invali
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -76,12 +76,12 @@ def nameable() -> QuerySet[models.Rule]:
     return models.Rule.objects.filter(gone=False, problem="").exclude(pack__name=OWN_PACK).defer("text")
 
 
-def offered(words: str, linked: Linked) -> list[models.Rule]:
-    """Rules whose title or id has these words, those that are on first."""
+def offered(words: str, *, among: QuerySet[models.Rule], but: Collection[str] = ()) -> list[models.Rule]:
+    """Those of ``among`` whose title or id has these words, without some; those that are on first. Nothing without words."""
     asked = Q()
     for word in words.split()[:6]:
         asked &= Q(title__icontains=word) | Q(title_zh__icontains=word) | Q(uid=word)
-    return list(usable().filter(asked).exclude(uid__in=(*linked.refs, linked.uid)).order_by("-enabled", "-severity", "title", "uid")[:OFFERED]) if words.strip() else []
+    return list(among.filter(asked).exclude(uid__in=but).order_by("-enabled", "-severity", "title", "uid")[:OFFERED]) if words.strip() else []
 
 
 def named(refs: Sequence[str]) -> list[tuple[str, models.Rule | None]]:

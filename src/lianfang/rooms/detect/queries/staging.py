@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from lianfang.commons.frame.language import either
@@ -85,10 +84,8 @@ def offers(words: str, stage: Staged) -> Offers:
     if not words.strip():
         about = models.RuleMark.objects.filter(kind="model", rule__uid__in=stage.rules).values_list("value", flat=True)
         return Offers(kinds=tuple(library.event_models()[key] for key in sorted(set(about) - set(stage.models)) if key in library.event_models())[:OFFERED])
-    asked, low = Q(), words.lower().split()[:6]
-    for word in low:
-        asked &= Q(title__icontains=word) | Q(title_zh__icontains=word) | Q(uid=word)
-    rules = linking.nameable().filter(asked).exclude(uid__in=stage.rules).order_by("-enabled", "-severity", "title", "uid")[:OFFERED]
+    low = words.lower().split()[:6]
+    rules = linking.offered(words, among=linking.nameable(), but=stage.rules)
     found = [one for key, one in library.event_models().items() if key not in stage.models and all(word in f"{key} {one.name_zh} {one.name_en}".lower() for word in low)]
     return Offers(tuple(rules), tuple(found[:OFFERED]))
 
