@@ -43,7 +43,7 @@ class Following:
 
     >>> known = Following([{"guess": 1, "log on": 2, "dump": 3}, {"guess": 5, "log on": 9}, {"scan": 1}])
     >>> [(one.name, [(after.name, after.times, after.of) for after in one.after]) for one in known.expect(["guess"])]
-    [('log on', [('guess', 2, 2)]), ('dump', [('guess', 1, 2)])]
+    [('log on', [('guess', 2, 2)]), ('dump', [('guess', 1, 2)]), ('scan', [])]
     """
 
     def __init__(self, courses: Iterable[Course]):
