@@ -23,6 +23,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
+from lianfang.engines.columns.joining import OFFERS
 from lianfang.kernel.errors import Conflict, Invalid
 
 AT_ONCE = 4
@@ -85,7 +86,7 @@ class Bucket:
             table = DeltaTable(place, storage_options=self.options)
             for _ in range(commits):
                 with suppress(DeltaError, OSError):  # told to look again too often: refused, not lost
-                    write_deltalake(table, pa.table({"writer": pa.array([number], pa.int64())}), mode="append", commit_properties=CommitProperties(max_commit_retries=50))
+                    write_deltalake(table, pa.table({"writer": pa.array([number], pa.int64())}), mode="append", commit_properties=CommitProperties(max_commit_retries=OFFERS))
                     told.append(number)
 
         try:

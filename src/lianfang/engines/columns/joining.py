@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from deltalake import BloomFilterProperties, ColumnProperties, DeltaTable, WriterProperties
+from deltalake import BloomFilterProperties, ColumnProperties, CommitProperties, DeltaTable, WriterProperties
 from deltalake.exceptions import CommitFailedError
 
 from lianfang.engines.columns import apart
@@ -16,8 +16,10 @@ ROW_GROUP = 40_960
 BLOOM = ("event_id", "src_ip", "dst_ip")
 UNIQUE = ("event_id", "raw", "unmapped")
 """Columns whose values hardly repeat: a dictionary would be built and thrown away."""
+OFFERS = 200
+"""How often a commit is offered when others come first. Delta Lake gives up after 15 and does not wait between them: a slow writer among quick ones starves."""
 TRIES = 4
-"""How often files are joined anew when others committed first each of the fifteen times that the joined ones were offered."""
+"""How often files are joined anew when others committed first each time that the joined ones were offered."""
 
 
 def join(address: str, options: dict[str, str] | None, target: int, group: int) -> int:
@@ -26,7 +28,8 @@ def join(address: str, options: dict[str, str] | None, target: int, group: int) 
         table = DeltaTable(address, storage_options=options)
         try:
             names = [field.name for field in table.schema().fields]
-            return int(table.optimize.compact(target_size=target, writer_properties=properties(names, rows=group, group=group), max_concurrent_tasks=1)["numFilesRemoved"])
+            joined = table.optimize.compact(target_size=target, writer_properties=properties(names, rows=group, group=group), max_concurrent_tasks=1, commit_properties=CommitProperties(max_commit_retries=OFFERS))
+            return int(joined["numFilesRemoved"])
         except CommitFailedError:
             if not left:
                 raise

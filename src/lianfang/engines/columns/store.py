@@ -86,7 +86,7 @@ class EventStore:
         """Add rows in one commit that also notes how far each origin has come; returns the table's new version."""
         with self._writing, self._turn(fcntl.LOCK_SH):
             opened = self._table(name, events.schema)
-            note = CommitProperties(app_transactions=[Transaction(origin, position) for origin, position in transactions.items()])
+            note = CommitProperties(max_commit_retries=joining.OFFERS, app_transactions=[Transaction(origin, position) for origin, position in transactions.items()])
             merge = "merge" if opened.differs(events.schema) else None
             write_deltalake(opened.delta, events, mode="append", schema_mode=merge, commit_properties=note, writer_properties=joining.properties(events.schema.names, rows=events.num_rows, group=joining.ROW_GROUP))
             if merge:
