@@ -7,6 +7,7 @@ data were made by researchers, many of them alike; the figure compares two ways 
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections import Counter, defaultdict
@@ -17,14 +18,19 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "lianfang.site.settings")
 
+import django  # noqa: E402
+
+django.setup()
 import msgspec  # noqa: E402
-import yaml  # noqa: E402
 from benchmarks import bench_rules, report  # noqa: E402
 
 from lianfang.engines.graphs import Course, Following  # noqa: E402
 from lianfang.engines.rules import Examiner, prepared, sources  # noqa: E402
 from lianfang.engines.rules.compiler import compile_rules  # noqa: E402
+from lianfang.rooms.detect.queries import scenarios  # noqa: E402
+from lianfang.rooms.respond.queries import courses as respond  # noqa: E402
 
 NAMED, APART, LEVELS = 5, 2, ("low", "medium", "high", "critical")
 DAY = 86_400.0
@@ -55,18 +61,6 @@ def courses() -> list[tuple[float, Course]]:
     return [(day, course) for (_host, day), course in sorted(met.items()) if len(course) >= 3]
 
 
-def described() -> list[Course]:
-    """The kinds of attack that ship."""
-    found = []
-    for path in sorted((HERE.parent / "content/scenarios").glob("*.yaml")):
-        course: dict[str, float] = {}
-        for at, stage in enumerate(yaml.safe_load(path.read_text("utf-8"))["stages"]):
-            for name in stage["techniques"]:
-                course.setdefault(name.split(".")[0], float(at))
-        found.append(course)
-    return found
-
-
 def ours(known: Sequence[Course], met: set[str]) -> list[str]:
     return [one.name for one in Following(known).expect(sorted(met), most=NAMED)]
 
@@ -91,7 +85,7 @@ def hits(all_of_them: Sequence[tuple[float, Course]], kinds: Sequence[Course], g
 
 
 def main() -> None:
-    found, kinds = courses(), described()
+    found, kinds = courses(), respond.described(scenarios.scenarios().values())
     later, soon, number = hits(found, kinds, ours)
     peer_later, peer_soon, _ = hits(found, kinds, commonest)
     print(f"{len(found)} courses, {number} moments, {len(kinds)} described kinds of attack")

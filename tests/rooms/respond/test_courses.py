@@ -84,6 +84,25 @@ def test_the_diamond_parts_what_attacks_from_what_is_attacked(now):
     assert found.adversary.names == (), "from techniques alone nobody is named"
 
 
+def test_links_stand_on_the_side_on_which_their_hosts_are(raised):
+    outside = {"http://203.0.113.9:8080/a", "https://[2001:db8::7]/b", "https://li@cdn.evil.example:444/c?d=http://10.0.0.1/"}
+    inside = {"http://10.2.3.4/a", "https://[fd00::7]:8443/b", "http://127.0.0.1:5000/", "https://wiki/c", "https://portal.corp.local:8443/d"}
+    raised((9 * DAY, "strange link", "web-1", step("T1071", "command-and-control", entities={"urls": sorted(outside | inside)})))
+    actions.group_alerts()
+    (row,) = models.Incident.objects.all()
+    found = queries.diamond([one.alert for one in queries.steps(row, SYSTEM)], SYSTEM)
+    assert {name for kind, name, _known in found.infrastructure.names if kind == "urls"} == outside
+    assert not inside & {name for _kind, name, _known in found.infrastructure.names}
+
+
+def test_the_page_asks_once_for_its_alerts(now, client_of, monkeypatch):
+    asked = []
+    real = queries.steps
+    monkeypatch.setattr(queries, "steps", lambda row, viewer: asked.append(row.pk) or real(row, viewer))
+    page_of(reading(client_of("member")), now)
+    assert asked == [now.pk]
+
+
 def test_an_adversary_is_named_where_an_indicator_that_was_met_carries_the_name_of_a_group(now, organisations):
     ours = {"organisation": organisations.harbour.id, "territory": organisations.harbour.territory, "industry": organisations.harbour.industry}
     intel_models.Entry.objects.create(about="group", key="g-1", digest="1" * 64, name="Harbour Cat", aliases=["Grey Cat"], source="partner", **ours)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from ipaddress import ip_address, ip_network
 from typing import Any
+
+from lianfang.engines.schema.observables import is_inside
 
 Fields = Mapping[str, Sequence[str]]
 Record = dict[str, Any]
@@ -38,8 +38,6 @@ _TYPES = {"1": "A", "2": "NS", "5": "CNAME", "6": "SOA", "12": "PTR", "15": "MX"
 _RCODES = {"0": "NOERROR", "1": "FORMERR", "2": "SERVFAIL", "3": "NXDOMAIN", "4": "NOTIMP", "5": "REFUSED"}
 _VERSIONS = {0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1", 0x0303: "TLS 1.2", 0x0304: "TLS 1.3"}
 _PROTOCOLS = {"1": "icmp", "2": "igmp", "6": "tcp", "17": "udp", "47": "gre", "50": "esp", "58": "icmp6", "89": "ospf", "132": "sctp"}
-_INSIDE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8", "fc00::/7", "fe80::/10", "::1/128")))
-"""RFC 1918, 6598, 3927, 4193, 4291."""
 _FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
 _CLOSED, _REFUSED = "closed", "refused"
 
@@ -230,19 +228,9 @@ def _request(talk: _Talk, at: str, fields: Fields, number: int, count: int) -> R
     stem, _, query = target.partition("?")
     url = f"http://{host}{target}" if host and target.startswith("/") else target
     method, agent, before = nth("http_request_method"), nth("http_user_agent"), nth("http_referer")
-    if _is_inside(talk.server[0]):
+    if is_inside(talk.server[0]):  # a server of somebody's own network: its requests are a matter of Sigma's ``webserver`` rules, others of ``proxy``
         return _record("http", talk, at, toward="inside", **{"cs-method": method, "cs-host": host, "cs-uri": target, "cs-uri-stem": stem, "cs-uri-query": query, "cs-user-agent": agent, "cs-referer": before, "url": url})
     return _record("http", talk, at, toward="outside", **{"cs-method": method, "cs-host": host, "c-uri": url, "c-uri-stem": stem, "c-uri-query": query, "c-useragent": agent, "cs-referrer": before})
-
-
-@lru_cache(maxsize=65_536)
-def _is_inside(address: str) -> bool:
-    """Whether a server is one of somebody's own network: its requests are a matter of Sigma's ``webserver`` rules, others of ``proxy``."""
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return False
-    return any(found.version == net.version and found in net for net in _INSIDE)
 
 
 def _tls(talk: _Talk, at: str, fields: Fields) -> Iterator[Record]:

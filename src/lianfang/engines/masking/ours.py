@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from lianfang.engines.masking.keyed import Keyed
 from lianfang.engines.masking.methods import Form, Method, Verb
 from lianfang.engines.masking.texts import Cover, cleared, covered
+from lianfang.engines.schema.observables import PRIVATE
 
 NUMBERS = {"phone": Form.PHONE, "resident_id": Form.RESIDENT_ID, "bank_card": Form.BANK_CARD, "credit_code": Form.TEXT, "credential": Form.TEXT}
 """What is looked for inside subject and text, and how it is masked."""
 INSIDE = ("local", "lan", "internal", "intranet", "corp", "home", "localdomain")
 """Ends of names that lead nowhere outside."""
-OWN_NETWORKS = tuple(ipaddress.ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10"))
 _LINK = re.compile(r"(?:https?|ftp)://[^\s<>\"']{1,4000}", re.IGNORECASE)
 _PARTS = re.compile(r"(\w+://)([^/?#\\]*)(.*)", re.DOTALL)
 _TAG = re.compile(r"<[^<>]{0,8000}>")
@@ -87,7 +87,7 @@ class Ours:
             address = ipaddress.ip_address(said)
         except ValueError:
             return said
-        if not any(address in network for network in OWN_NETWORKS if network.version == address.version):
+        if not any(address in network for network in PRIVATE if network.version == address.version):
             return said
         new = ipaddress.ip_address(self.numbers.addresses([said])[0])
         packed = new.packed

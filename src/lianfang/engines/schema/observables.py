@@ -15,6 +15,9 @@ from lianfang.kernel.errors import Invalid
 
 KINDS: tuple[str, ...] = ("ipv4", "ipv6", "cidr", "domain", "url", "md5", "sha1", "sha256", "email")
 
+PRIVATE = tuple(ipaddress.ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10"))
+"""Networks that lead nowhere outside: RFC 1918, 6598, 3927, 4193, 4291."""
+_MACHINE = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 _LONGEST = 4096
 _HEX = re.compile(r"[0-9a-fA-F]+")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -56,6 +59,20 @@ def ip(text: str) -> str | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(mapped or address)
+
+
+@lru_cache(maxsize=65_536)
+def is_inside(text: str) -> bool:
+    """Whether an address is one of a private network or of this machine.
+
+    >>> [is_inside(text) for text in ("10.1.2.3", "::1", "203.0.113.9", "fd00::7", "host")]
+    [True, True, False, True, False]
+    """
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return any(address.version == network.version and address in network for network in (*PRIVATE, *_MACHINE))
 
 
 def cidr(text: str) -> str | None:

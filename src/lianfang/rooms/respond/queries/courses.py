@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from lianfang.engines.graphs import Course, Expected, Following
-from lianfang.engines.masking.ours import INSIDE, OWN_NETWORKS
+from lianfang.engines.masking.ours import INSIDE
 from lianfang.engines.policy import HIDDEN
+from lianfang.engines.schema import observables
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import queries as detect
 from lianfang.rooms.detect.queries import framework, scenarios
@@ -79,7 +80,7 @@ class Diamond:
 
 def outlook(row: models.Incident, viewer: Viewer) -> Outlook:
     """What may come next. Learned from the viewer's own scope alone, so that it tells nobody of others' incidents."""
-    earlier, kinds = _earlier(row, viewer), _described()
+    earlier, kinds = _earlier(row, viewer), described(scenarios.every().values())
     met = {_whole(technique) for technique in row.techniques}
     if not met:
         return Outlook((), len(earlier), len(kinds))
@@ -104,12 +105,12 @@ def _earlier(row: models.Incident, viewer: Viewer) -> list[Course]:
     return [course for course in courses.values() if len(course) > 1]
 
 
-def _described() -> list[Course]:
-    """Kinds of attack, stage by stage."""
+def described(kinds: Iterable[scenarios.Scenario]) -> list[Course]:
+    """The courses of kinds of attack, stage by stage. Needs no database."""
     courses = []
-    for scenario in scenarios.every().values():
+    for kind in kinds:
         course: dict[str, float] = {}
-        for number, stage in enumerate(scenario.stages):
+        for number, stage in enumerate(kind.stages):
             for technique in stage.techniques:
                 course.setdefault(_whole(technique), float(number))
         if len(course) > 1:
@@ -156,13 +157,13 @@ def _is_outside(value: str) -> bool:
         address = ipaddress.ip_address(value)
     except ValueError:
         return False
-    return not (address.is_loopback or address.is_unspecified or address.is_multicast or any(address in network for network in OWN_NETWORKS))
+    return not (address.is_unspecified or address.is_multicast or observables.is_inside(value))
 
 
 def _is_named_inside(value: str) -> bool:
     """Whether a domain, or the host of a URL, is a name that leads nowhere outside."""
-    host = value.split("://", 1)[-1].split("/", 1)[0].split("@")[-1].rsplit(":", 1)[0].strip("[]").lower()
-    return "." not in host or host.rsplit(".", 1)[-1] in INSIDE or (host.replace(".", "").isdigit() and not _is_outside(host))
+    host = (observables.host_of(value) or value).lower()
+    return not _is_outside(host) if observables.ip(host) else "." not in host or host.rpartition(".")[2] in INSIDE
 
 
 def analysis(pk: Any, viewer: Viewer) -> dict[str, Any]:
