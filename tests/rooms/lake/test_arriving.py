@@ -83,6 +83,15 @@ def test_files_that_were_read_are_not_opened_again(store, monkeypatch):
     assert opened and all(len(files) <= 1 for files in opened)
 
 
+def test_who_must_look_further_back_opens_what_another_had_no_need_to_read(store):
+    """A writer that was silent for hours holds back a reader that knows it, and none that does not: what one passed over is new to the other."""
+    old = store("w001", 600, 3)
+    new = store("w000", 60, 3)
+    assert places.store().compact("iam") == 2, "both in one file"
+    taken({"w000": new[0]}, most=100)
+    assert sorted(taken({"w000": new[-1], "w001": old[0]}, most=100)[0][0]) == sorted(old[1:])
+
+
 def test_what_still_lies_in_the_spool_is_read_when_all_of_it_is_stored(store, home):
     """A segment's events go into several tables one after the other; whoever reads between two of them must not take the rest for read."""
     before = store("w000", 60, 3)

@@ -129,7 +129,7 @@ def pieces(reached: Mapping[str, str], *, most: int, viewer: Viewer, end: Mappin
     rows = query.rows(sql, [*params, *last, *until], bounds=_unread(reached, EVENT_TABLES, floor))
     if len(rows) < SEGMENTS and end is None:
         unsettled = {path for path, _inside in there.pruned(later=before)}
-        _read.note({**reached, **{row["writer"]: row["last"] for row in rows}}, (path for path, _inside in there.pruned(later=floor) if path not in unsettled))
+        _read.note({**reached, **{row["writer"]: row["last"] for row in rows}}, floor, (path for path, _inside in there.pruned(later=floor) if path not in unsettled))
     to, number = dict(reached), 0
     for at, row in enumerate(rows, 1):
         to[row["writer"]] = row["last"]
@@ -143,28 +143,28 @@ def pieces(reached: Mapping[str, str], *, most: int, viewer: Viewer, end: Mappin
 
 
 class _Read:
-    """Files of which a reader that came so far has seen everything. Files never change, so that it need not open them again; only this process knows, and of the last ``READERS`` only."""
+    """Files of which a reader that came so far has seen everything above a floor. Files never change, so that it need not open them again; only this process knows, and of the last ``READERS`` only."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[Path, tuple[tuple[str, str], ...]], frozenset[str]] = OrderedDict()
+        self._known: OrderedDict[tuple[Path, str, tuple[tuple[str, str], ...]], frozenset[str]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def note(self, to: Mapping[str, str], files: Iterable[str]) -> None:
+    def note(self, to: Mapping[str, str], floor: str, files: Iterable[str]) -> None:
         with self._lock:
-            self._known[places.root(), tuple(sorted(to.items()))] = frozenset(files)
+            self._known[places.root(), floor, tuple(sorted(to.items()))] = frozenset(files)
             while len(self._known) > READERS:
                 self._known.popitem(last=False)
 
-    def files(self, reached: Mapping[str, str]) -> frozenset[str]:
+    def files(self, reached: Mapping[str, str], floor: str) -> frozenset[str]:
         with self._lock:
-            return frozenset().union(*(files for (root, to), files in self._known.items() if root == places.root() and all(reached.get(writer, "") >= last for writer, last in to)))
+            return frozenset().union(*(files for (root, lowest, to), files in self._known.items() if root == places.root() and lowest <= floor and all(reached.get(writer, "") >= last for writer, last in to)))
 
 
 _read = _Read()
 
 
 def _unread(reached: Mapping[str, str], tables: tuple[str, ...], floor: str, upto: str | None = None) -> Bounds:
-    return Bounds(tables, later=floor, upto=upto, without=_read.files(reached))
+    return Bounds(tables, later=floor, upto=upto, without=_read.files(reached, floor))
 
 
 def between(columns: str, reached: Mapping[str, str], to: Mapping[str, str], *, viewer: Viewer, tables: tuple[str, ...] = EVENT_TABLES, where: str = "TRUE", params: Sequence[Any] = ()) -> pa.Table:
