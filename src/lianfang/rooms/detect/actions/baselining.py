@@ -50,9 +50,9 @@ def judge_baselines() -> int:
         end: Reached | None = None
         _enrol()
         for reached, rows in _by_reach():
-            to: Reached = dict(reached)
+            to, tallies = dict(reached), _tallies(rows)
             for piece in lake.pieces(reached, most=PIECE, viewer=SYSTEM, end=end) if reached else ():
-                arrivals = lake.Arrivals(_tallies(rows), to, piece.to, viewer=SYSTEM)
+                arrivals = lake.Arrivals(tallies, to, piece.to, viewer=SYSTEM)
                 for row in rows:
                     found += _each(row, partial(_look, arrivals=arrivals if piece.number else None, to=piece.to, more=piece.more))
                 to = piece.to

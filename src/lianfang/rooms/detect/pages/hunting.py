@@ -49,7 +49,7 @@ def hunt(request: HttpRequest) -> HttpResponse:
             return HttpResponseRedirect(reverse("detect:hunt"))
         return HttpResponseRedirect(reverse("detect:one_hunt", kwargs={"pk": row.pk}))
     looked = _looked_for(request.POST, viewer)
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.method == "POST" and request.htmx:  # type: ignore[attr-defined]
         return HttpResponse(render_to_string("detect/hunt_what.html", looked, request))
     packs = [row.name for row in queries.pack_rows(viewer)]
     lines = [{"row": row, "job": hunts.progress_of(row, viewer)} for row in hunts.hunt_rows(viewer)[:LISTED]]

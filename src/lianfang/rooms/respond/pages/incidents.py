@@ -86,12 +86,20 @@ INCIDENTS = register(
 )  # fmt: skip
 
 
+def _steps(request: HttpRequest, row: models.Incident) -> list[queries.Step]:
+    """The alerts of the incident that this answer shows: four panels ask, the database is asked once."""
+    kept: dict[str, list[queries.Step]] = request.__dict__.setdefault("_incident_steps", {})
+    if row.ref not in kept:
+        kept[row.ref] = queries.steps(row, request.viewer)  # type: ignore[attr-defined]
+    return kept[row.ref]
+
+
 @panel("respond.incident.main", title=_("Phases over time"), order=10)
 def phases(request: HttpRequest, row: models.Incident) -> str:
     """Each alert at its time, in the lane of its tactic."""
     frame = framework.attack()
     lanes = [frame.tactic(key).name for key in reversed(row.tactics)] or [translate("no tactic")]
-    steps = queries.steps(row, request.viewer)  # type: ignore[attr-defined]
+    steps = _steps(request, row)
     series = []
     for level, label in SEVERITIES[::-1]:
         points = [[step.alert.first.timestamp() * 1000, lanes.index(name), str(step.alert)] for step in steps if step.alert.severity == level for name in ([frame.tactic(key).name for key in step.alert.tactics] or lanes[:1])]
@@ -109,7 +117,7 @@ SYMBOLS = {"hosts": "roundRect", "users": "circle", "ips": "diamond", "hashes": 
 def graph(request: HttpRequest, row: models.Incident) -> str:
     """Hosts in the middle, and what alerts told of on each."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]
-    drawn = queries.picture([step.alert for step in queries.steps(row, viewer)], viewer)
+    drawn = queries.picture([step.alert for step in _steps(request, row)], viewer)
     if not drawn.entities:
         return ""
     kinds = [kind for kind in SYMBOLS if any(entity[0] == kind for entity in drawn.entities)]
@@ -148,7 +156,7 @@ def _after(expected: Expected, found: queries.Outlook) -> str:
 def diamond(request: HttpRequest, row: models.Incident) -> str:
     """Adversary, capability, infrastructure and victim."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]
-    found = queries.diamond([step.alert for step in queries.steps(row, viewer)], viewer)
+    found = queries.diamond([step.alert for step in _steps(request, row)], viewer)
     may = viewer.may("lake.event.view")
     corners = [{"key": key, "name": name, "icon": icon, "more": getattr(found, key).more, "names": [{"text": text, "known": known, "url": search_url(PIVOTS[kind], text) if may and kind in PIVOTS else ""} for kind, text, known in getattr(found, key).names]} for key, name, icon in CORNERS]
     return render_to_string("respond/panel_diamond.html", {"corners": corners, "asked": found.asked, "first": row.first, "last": row.last, "phases": listed(_tactics(row))}, request)
@@ -158,7 +166,7 @@ def diamond(request: HttpRequest, row: models.Incident) -> str:
 def members(request: HttpRequest, row: models.Incident) -> str:
     """In the order of events; ticked ones can be parted."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]
-    lines = [{"step": step, "tone": STATE_TONES[State(step.alert.state)], "why": why(step)} for step in queries.steps(row, viewer)]
+    lines = [{"step": step, "tone": STATE_TONES[State(step.alert.state)], "why": why(step)} for step in _steps(request, row)]
     return render_to_string("respond/panel_members.html", {"row": row, "lines": lines, "more": row.alerts - len(lines), "may": viewer.may("respond.incident.change") and len(lines) > 1}, request)
 
 
