@@ -33,6 +33,13 @@ def look_at_monitors() -> None:
     actions.look_at_monitors()
 
 
+@every(seconds=60, share=0.05)
+@job(name="detect.look_at_logs", attempts=1)
+def look_at_logs() -> None:
+    """Log templates that are not as usual become alarms where somebody asked for it."""
+    actions.look_at_logs()
+
+
 @every(seconds=60, share=0.02)
 @job(name="detect.mark_models", attempts=1)
 def mark_models() -> None:

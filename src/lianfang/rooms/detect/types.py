@@ -21,6 +21,9 @@ CORRELATION = "correlation"
 BASELINE = "baseline"
 """The kind of findings that depart from what was usual, and the category of the rules that say what is."""
 
+ANOMALY = "anomaly"
+"""The kind of findings that tell of log templates which are not as usual, and how their rule's name begins: ``anomaly:<alarm>:<what>:<template>``."""
+
 SAMPLE = "sample-"
 """How the lake names the sources of the sample stream."""
 

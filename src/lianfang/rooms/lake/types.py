@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -784,6 +785,43 @@ class SourceSpoke(Fact):
 
     source: str
     organisation: str
+
+
+class Odd(StrEnum):
+    """What is not as usual about a log template: nobody said it before; many more, or many fewer lines than usual in an hour."""
+
+    NEW = "new"
+    MORE = "more"
+    FEWER = "fewer"
+
+
+@dataclass(frozen=True, slots=True)
+class OddTemplate:
+    """A log template that is not as usual. ``hour``: in which; ``count``: lines in it, where ``usual`` ± ``spread`` are. Of a new one they are 0.
+
+    ``known`` templates of its source, in ``lines`` lines since ``since``; ``curve``: begin, lines, and between what they are usual, of the hours up to this one. ``alike``: further
+    new ones of its source, which came with it and are too many to be told one by one. ``place``: organisation, territory and industry.
+    """
+
+    odd: Odd
+    template: str
+    source: str
+    layer: str
+    place: tuple[str, str, str]
+    text: str
+    level: int
+    hour: datetime
+    count: int
+    usual: float
+    spread: float
+    first: datetime
+    last: datetime
+    sample: str
+    known: int
+    lines: int
+    since: datetime
+    curve: tuple[tuple[datetime, int, float | None, float | None], ...] = ()
+    alike: int = 0
 
 
 @dataclass(frozen=True, slots=True)

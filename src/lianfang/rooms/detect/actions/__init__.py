@@ -5,6 +5,7 @@ from lianfang.kernel import lazy
 __getattr__, __all__ = lazy.door(
     __name__,
     {
+        "anomalies": "change_anomaly create_anomaly hear_all_again look_at_logs remove_anomaly spare_template switch_anomaly",
         "baselining": "change_baseline disable_baseline enable_baseline judge_baselines relearn_baseline",
         "erasing": "forget_source",
         "correlating": "correlate take_marks",

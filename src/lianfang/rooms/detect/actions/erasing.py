@@ -10,14 +10,14 @@ from lianfang.commons.ledger import actions as ledger
 from lianfang.kernel.ref import Ref
 from lianfang.kernel.viewer import SYSTEM, Viewer
 from lianfang.rooms.detect import models
-from lianfang.rooms.detect.actions import baselining, exempting, monitors
+from lianfang.rooms.detect.actions import anomalies, baselining, exempting, monitors
 
 AT_ONCE = 500
 
 
 @transaction.atomic
 def forget_source(source: str, *, actor: Viewer = SYSTEM) -> int:
-    """Remove findings, switches and keyword alarms of one source (its name), and what is known of its logs; returns how many findings went. Repeating it changes nothing."""
+    """Remove findings, switches, keyword and log anomaly alarms of one source (its name), and what is known of its logs; returns how many findings went. Repeating it changes nothing."""
     one = models.Finding.objects.filter(source=source).first()
     gone = 0
     while chunk := list(models.Finding.objects.filter(source=source).values_list("pk", flat=True)[:AT_ONCE]):
@@ -25,6 +25,7 @@ def forget_source(source: str, *, actor: Viewer = SYSTEM) -> int:
         gone += len(chunk)
     models.RuleSwitch.objects.filter(source=source).delete()
     monitors.forget_source(source, actor=actor)
+    anomalies.forget_source(source, actor=actor)
     models.Matches.objects.filter(source=source, step=None).delete()
     models.Matches.objects.filter(source=source).update(content=b"")
     baselining.forget()

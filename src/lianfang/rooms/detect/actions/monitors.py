@@ -176,8 +176,8 @@ def change_calendar(row: models.Calendar, values: Mapping[str, Any], *, actor: V
 def remove_calendar(row: models.Calendar, *, actor: Viewer) -> None:
     """It goes, unless an alarm follows it."""
     actor.must("detect.calendar.delete")
-    if using := row.monitors.count():
-        raise Conflict(_("This calendar is in use"), why=_("%(n)d keyword alarms follow it.") % {"n": using}, todo=_("Give them another calendar first."))
+    if using := row.monitors.count() + row.anomalies.count():
+        raise Conflict(_("This calendar is in use"), why=_("%(n)d alarms follow it.") % {"n": using}, todo=_("Give them another calendar first."))
     _told("calendar_removed", row, actor)
     row.delete()
 

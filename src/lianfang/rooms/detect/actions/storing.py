@@ -69,12 +69,11 @@ def _join(fold: folding.Fold, before: Sequence[tuple[datetime, str]]) -> None:
 
 
 @transaction.atomic
-def note(batch: str, fold: folding.Fold, said: Mapping[str, Any], *, source: str, organisation: str, actor: Viewer = SYSTEM) -> bool:
-    """Keep what the node itself found without an event that says it; ``said``: what a rule would say of itself. ``False``: it was there before."""
+def note(batch: str, fold: folding.Fold, said: Mapping[str, Any], *, source: str, organisation: str, about: Mapping[str, Any] | None = None, actor: Viewer = SYSTEM) -> bool:
+    """Keep what the node itself found without an event that says it; ``said``: what a rule would say of itself, ``about``: further columns. ``False``: it was there before."""
     if models.Finding.objects.filter(batch=batch).exists():
         return False
-    about = {"batch": batch, "source": source, "source_name": source, "organisation": organisation, "sample": source.startswith(SAMPLE), "backfilled": False}
-    row = finding(fold, dict(said), about)
+    row = finding(fold, dict(said), {"batch": batch, "source": source, "source_name": source, "organisation": organisation, "sample": source.startswith(SAMPLE), "backfilled": False, **(about or {})})
     row.save(force_insert=True)
     ledger.record("detect.found", row.ref, actor=actor, label=row.title, detail={"findings": 1}, territory=fold.territory, industry=fold.industry)
     jobs.publish(FindingsStored(batch=batch, count=1))

@@ -17,7 +17,7 @@ class Finding(Scoped):
 
     key = models.CharField(max_length=64, unique=True, editable=False)
     batch = models.CharField(_("batch"), max_length=120, db_index=True, editable=False)
-    kind = models.CharField(_("kind"), max_length=12, choices=(("sigma", _("rule")), ("ioc", _("watch list")), ("correlation", _("correlation")), ("baseline", _("baseline"))), default="sigma", editable=False)
+    kind = models.CharField(_("kind"), max_length=12, choices=(("sigma", _("rule")), ("ioc", _("watch list")), ("correlation", _("correlation")), ("baseline", _("baseline")), ("anomaly", _("log anomaly"))), default="sigma", editable=False)
     rule_uid = models.CharField(_("rule ID"), max_length=190, editable=False)
     title = models.CharField(_("finding"), max_length=250, editable=False)
     title_zh = models.CharField(max_length=250, default="", editable=False)

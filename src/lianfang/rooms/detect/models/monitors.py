@@ -18,6 +18,8 @@ from lianfang.kernel.ref import Ref
 
 DAYS = ((0, _("Monday")), (1, _("Tuesday")), (2, _("Wednesday")), (3, _("Thursday")), (4, _("Friday")), (5, _("Saturday")), (6, _("Sunday")))
 
+SEVERITIES = ((5, _("critical")), (4, _("high")), (3, _("medium")), (2, _("low")), (1, _("informational")))
+
 
 def working_days() -> list[int]:
     """Monday to Friday."""
@@ -71,7 +73,7 @@ class Monitor(Scoped):
     recovery = models.JSONField(_("what says that it is over"), default=list, blank=True, help_text=_("One on each line. Empty: an alarm is over when it was quiet for a quarter of an hour."))
     closes = models.BooleanField(_("then close the alert by itself"), default=False, blank=True, help_text=_("Only while nobody has taken it; otherwise, and without this, the alert is marked as recovered."))
     calendar = models.ForeignKey(Calendar, models.PROTECT, null=True, blank=True, related_name="monitors", verbose_name=_("calendar"), help_text=_("Outside its hours nothing becomes an alarm. Empty: always."))
-    severity = models.PositiveSmallIntegerField(_("severity"), choices=((5, _("critical")), (4, _("high")), (3, _("medium")), (2, _("low")), (1, _("informational"))), default=Severity.HIGH)
+    severity = models.PositiveSmallIntegerField(_("severity"), choices=SEVERITIES, default=Severity.HIGH)
     note = models.CharField(_("what to do"), max_length=500, blank=True, default="", help_text=_("Stands on the alert: whom to call, what to look at."))
     enabled = models.BooleanField(_("in use"), default=True)
 

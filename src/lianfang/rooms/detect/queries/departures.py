@@ -17,8 +17,9 @@ from lianfang.kernel.labels import DataLevel
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import models
 from lianfang.rooms.detect.queries.baselines import moment
-from lianfang.rooms.detect.types import BASELINE
+from lianfang.rooms.detect.types import ANOMALY, BASELINE
 from lianfang.rooms.lake import queries as lake
+from lianfang.rooms.lake.types import Odd
 
 Said = Mapping[str, Any]
 BAND, MARK = "#7c8aa5", "#d63939"
@@ -40,7 +41,7 @@ class Told:
 
 def departures(ids: Iterable[Any], viewer: Viewer) -> list[Told]:
     """The departures of these findings as far as the viewer sees them, the newest first."""
-    rows = models.Finding.objects.seen_by(viewer).filter(pk__in=list(ids), kind=BASELINE).order_by("-last", "-id")
+    rows = models.Finding.objects.seen_by(viewer).filter(pk__in=list(ids), kind__in=(BASELINE, ANOMALY)).order_by("-last", "-id")
     return [_told(row, viewer) for row in rows]
 
 
@@ -54,7 +55,7 @@ def _told(row: models.Finding, viewer: Viewer) -> Told:
     behind = max(row.level, said.get("level") or DataLevel.L4)  # what others did may be of a higher level than what was seen
     names = {part: shown(part, said[part], row.level) for part in ("entity", "value", "group")}
     known_part = "value" if said["kind"] in (Kind.FIRST_SEEN, Kind.NEW_PAIR, Kind.RARITY) else "entity"
-    facts = {**said, **names, "window": dict(said["numbers"])["days"], "many": int(said["usual"]), "below": said["far"] < 0, "seen": _number(said["seen"]), "usual": _number(said["usual"]), "spread": _number(said["spread"]), "far": f"{abs(said['far']):.1f}"}
+    facts = {**said, **names, "window": dict(said["numbers"])["days"], "many": int(said["usual"]), "below": said["far"] < 0, "number": said["seen"], "seen": _number(said["seen"]), "usual": _number(said["usual"]), "spread": _number(said["spread"]), "far": f"{abs(said['far']):.1f}"}
     known = [(str(date_format(timezone.localtime(moment(int(name))), "m-d H:i")) if said["kind"] == Kind.RATE else shown(known_part, name, behind), number) for name, number in said["known"]]
     labels = [shown(known_part, point["label"], behind) if point["label"] else "" for point in said["curve"]]
     sentences = _SENTENCES[said["kind"]](facts)
@@ -107,7 +108,27 @@ def _peer(facts: Said) -> tuple[str, str, str, str]:
     return what, expected, basis, _("%(far)s deviations above") % facts
 
 
-_SENTENCES: dict[str, Callable[[Said], tuple[str, str, str, str]]] = {Kind.FIRST_SEEN: _first_seen, Kind.NEW_PAIR: _new_pair, Kind.RARITY: _rarity, Kind.RATE: _rate, Kind.PEER: _peer}
+def _new_line(facts: Said) -> tuple[str, str, str, str]:
+    what = _("%(entity)s wrote a line that was never seen before: %(value)s") % facts
+    further = ngettext(", and %(alike)d further kind of line with it", ", and %(alike)d further kinds of lines with it", facts["alike"]) % {"alike": facts["alike"]} if facts["alike"] else ""
+    expected = ngettext("one kind of line is known", "%(n)d kinds of lines are known", facts["members"]) % {"n": facts["members"]}
+    return what + further, expected, *_of_lines(facts), _("not once in this time")
+
+
+def _odd_number(facts: Said) -> tuple[str, str, str, str]:
+    what = ngettext("%(n)s line in an hour from %(entity)s: %(value)s", "%(n)s lines in an hour from %(entity)s: %(value)s", int(facts["number"])) % {"n": facts["seen"], "entity": facts["entity"], "value": facts["value"]}
+    expected = _("usually %(usual)s ± %(spread)s at this time of day") % facts
+    return what, expected, *_of_lines(facts), _("%(far)s deviations below") % facts if facts["below"] else _("%(far)s deviations above") % facts
+
+
+def _of_lines(facts: Said) -> tuple[str]:
+    return (ngettext("%(n)s line (%(span)s)", "%(n)s lines (%(span)s)", facts["samples"]) % {"n": _number(facts["samples"]), "span": _span(facts)},)
+
+
+_SENTENCES: dict[str, Callable[[Said], tuple[str, str, str, str]]] = {
+    Kind.FIRST_SEEN: _first_seen, Kind.NEW_PAIR: _new_pair, Kind.RARITY: _rarity, Kind.RATE: _rate, Kind.PEER: _peer,
+    f"{ANOMALY}_{Odd.NEW}": _new_line, f"{ANOMALY}_{Odd.MORE}": _odd_number, f"{ANOMALY}_{Odd.FEWER}": _odd_number,
+}  # fmt: skip
 
 
 _NAMES: dict[str, Callable[[], str]] = {Kind.RARITY: lambda: _("members that have it"), Kind.PEER: lambda: _("others, their middle day")}
@@ -116,7 +137,7 @@ _NAMES: dict[str, Callable[[], str]] = {Kind.RARITY: lambda: _("members that hav
 def _chart(said: Said, labels: Sequence[str]) -> dict[str, Any]:
     """Counts as bars or a line, what is usual as a band, the observed point in red with its number."""
     curve, last = said["curve"], len(said["curve"]) - 1
-    hourly = said["kind"] == Kind.RATE
+    hourly = said["kind"] == Kind.RATE or said["kind"].startswith(ANOMALY)
     names = [label or timezone.localtime(moment(point["at"])).strftime("%m-%d %H:%M" if hourly else "%m-%d") for point, label in zip(curve, labels, strict=True)]
     series: list[dict[str, Any]] = []
     if any(point["low"] is not None for point in curve):

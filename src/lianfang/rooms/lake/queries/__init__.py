@@ -47,12 +47,13 @@ from lianfang.rooms.lake.queries.scope import OPEN, masked, veil
 from lianfang.rooms.lake.queries.searching import LISTED, OPERATORS, event, events, histogram, search, sql, sql_level, sql_table, top
 from lianfang.rooms.lake.queries.shielding import MARK as SEALED
 from lianfang.rooms.lake.queries.shielding import secret as pseudonym_secret
+from lianfang.rooms.lake.queries.straying import odd_templates, template_spans
 
 __all__ = [
     "ALWAYS", "CAPTURES", "LISTED", "OPEN", "OPERATORS", "OWN", "SEALED", "WHOLE", "Arrivals", "History", "Outgoing", "Piece", "Tally", "address_rule", "address_rules", "approving", "behind", "belongs", "capture_reader", "catalogue", "certificate", "check_question", "class_name",
     "columns_of", "compiled", "copied", "copy_by_generation", "copy_levels", "coverage", "days_kept", "destination", "destinations", "devices", "drifts", "event", "events", "ever_sealed", "fed", "fingerprints", "freshness", "gauges", "graded_levels", "has_sample", "held",
     "histogram", "history", "hours", "in_use", "knows_template", "lag", "last_events", "last_hour", "layers", "left", "left_counts", "lessons", "levels_of", "log_template", "manners", "mapping_text", "masked", "may_read_samples", "measured", "measures", "met", "mined_to", "model_in_use", "next_port",
-    "outgoing", "overview", "owner_choices", "owners", "pieces", "preview", "pseudonym_secret", "raced", "rate_now", "readers", "reject_groups", "reject_ref", "rejects", "reread", "search", "seen", "seen_copy", "seen_hours", "shipped", "source_choices", "source_names",
-    "spread", "sql", "sql_level", "sql_on", "sql_table", "still_there", "stored_before", "suggestions", "table_story", "tallied", "template_choices", "template_sources", "template_tree", "templates_alike", "took_part", "top",
+    "odd_templates", "outgoing", "overview", "owner_choices", "owners", "pieces", "preview", "pseudonym_secret", "raced", "rate_now", "readers", "reject_groups", "reject_ref", "rejects", "reread", "search", "seen", "seen_copy", "seen_hours", "shipped", "source_choices", "source_names",
+    "spread", "sql", "sql_level", "sql_on", "sql_table", "still_there", "stored_before", "suggestions", "table_story", "tallied", "template_choices", "template_sources", "template_spans", "template_tree", "templates_alike", "took_part", "top",
     "tried", "veil", "way_in", "ways_in", "whole_rejects", "zones",
 ]  # fmt: skip

@@ -121,18 +121,18 @@ def _lines(rows: Iterable[models.LogTemplate] | QuerySet[models.LogTemplate], to
 
 def _unusual(row: models.LogTemplate) -> Unusual | None:
     """Much more already in this hour or in the last whole one, or much less in the last whole one."""
-    hours, now, first = _known(row)
+    hours, now, first = known_hours(row)
     already = unusual(hours, now, first=first)
     return already if already and already.more else unusual(hours, now - 1, first=first)
 
 
 def _strange(row: models.LogTemplate) -> tuple[int, ...]:
     """The hours of the small picture that were not as usual."""
-    hours, now, first = _known(row)
+    hours, now, first = known_hours(row)
     return strange_hours(hours, now, first=first, within=SPARK)
 
 
-def _known(row: models.LogTemplate) -> tuple[dict[int, int], int, int]:
+def known_hours(row: models.LogTemplate) -> tuple[dict[int, int], int, int]:
     """Its counts by hours since 1970, the hour it is, and the hour from which on anything is known."""
     now = int(clock.now().timestamp() // 3600)
     return {int(hour): number for hour, number in row.hours.items()}, now, max(int(row.first.timestamp() // 3600), now - 8 * 24)
@@ -140,7 +140,7 @@ def _known(row: models.LogTemplate) -> tuple[dict[int, int], int, int]:
 
 def _between(row: models.LogTemplate) -> tuple[tuple[float, float] | None, ...]:
     """For each hour from the first to the last in which it was said: between what it is usual."""
-    hours, _now, first = _known(row)
+    hours, _now, first = known_hours(row)
     known = (usual_at(hours, hour, first=first) for hour in range(min(hours), max(hours) + 1)) if hours else ()
     return tuple(None if one is None else (max(0.0, one[0] - FAR * one[1]), one[0] + FAR * one[1]) for one in known)
 

@@ -26,8 +26,8 @@ from lianfang.kernel import clock
 from lianfang.kernel.errors import Fault
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect import queries as detect
-from lianfang.rooms.detect.queries import framework, monitors
-from lianfang.rooms.detect.types import BASELINE, CORRELATION, READING_LIMIT
+from lianfang.rooms.detect.queries import anomalies, framework, monitors
+from lianfang.rooms.detect.types import ANOMALY, BASELINE, CORRELATION, READING_LIMIT
 from lianfang.rooms.respond import actions, models, queries
 from lianfang.rooms.respond.pages.queue import STATE_TONES, VERDICT_TONES, told
 from lianfang.rooms.respond.queries.story import Story, departures, done, led_to
@@ -233,9 +233,20 @@ def rule_of(row: models.Alert, viewer: Viewer) -> dict[str, Any]:
             found = None
     if row.rule_uid.startswith(READING_LIMIT):
         return {"title": str(row), "url": url_of("lake:reading") if viewer.may("lake.touch.audit") else "", "author": row.author, "licence": "", "status": "", "about": translate("The answer was not given. Look at what this person read, ask them, and release them if it was their work."), "false": []}
+    if row.kind == ANOMALY and (strange := unusual_logs(row, viewer)):
+        return strange
     if own := monitors.monitors_of([row.rule_uid], viewer).get(row.rule_uid):
         return {"title": own.name, "url": url_of("detect:monitor", pk=own.pk), "author": row.author, "licence": "", "status": "", "about": own.note, "false": [], "words": True}
     return {"title": str(found) if found else str(row), "url": url_of("detect:rule", pk=found.pk) if found else "", "author": row.author, "licence": row.licence, "status": found.get_status_display() if found else row.status, "about": found.about if found else "", "false": found.known_false if found else []}
+
+
+def unusual_logs(row: models.Alert, viewer: Viewer) -> dict[str, Any] | None:
+    """The log anomaly alarm behind an alert, the template that it is about, and how to hear no more of that; ``None``: it is gone."""
+    own, template = anomalies.origin(row.rule_uid, viewer)
+    if own is None:
+        return None
+    spare = url_of("detect:anomalyalarm_spare", pk=own.pk, template=template) if viewer.may("detect.anomalyalarm.change") and template not in own.spared else ""
+    return {"title": own.name, "url": url_of("detect:anomalyalarm", pk=own.pk), "author": row.author, "licence": "", "status": "", "about": own.note, "false": [], "template_url": url_of("lake:log_template", pk=template), "spare_url": spare}
 
 
 def techniques(row: models.Alert) -> list[dict[str, Any]]:

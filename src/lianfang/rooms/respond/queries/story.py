@@ -17,7 +17,7 @@ from lianfang.kernel.errors import Fault
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect.queries import chains, explaining
 from lianfang.rooms.detect.queries import departures as strayed
-from lianfang.rooms.detect.types import BASELINE, CORRELATION, Explanation
+from lianfang.rooms.detect.types import ANOMALY, BASELINE, CORRELATION, Explanation
 from lianfang.rooms.lake import queries as lake
 from lianfang.rooms.lake.types import Filter, Question
 from lianfang.rooms.respond import models
@@ -94,6 +94,8 @@ def explained(alert: models.Alert, event: Event) -> Explanation:
     """Why the alert's rule fired on an event."""
     if not event.get("raw"):
         return Explanation(alert.rule_uid, str(alert), (), _("The original log is masked: it is graded above what you may see."))
+    if alert.kind == ANOMALY:
+        return Explanation(alert.rule_uid, str(alert), (), _("No rule fired: logs of this kind are not as usual. How so stands above."))
     if alert.kind == BASELINE:
         return Explanation(alert.rule_uid, str(alert), (), _("Nothing in this log is unusual by itself; what it departs from stands above."))
     part = str(event["event_id"]).partition(".")[2]
@@ -109,8 +111,8 @@ def led_to(alert: models.Alert, viewer: Viewer) -> list[chains.Chain]:
 
 
 def departures(alert: models.Alert, viewer: Viewer) -> list[strayed.Told]:
-    """What departed from which baseline, the newest first."""
-    if alert.kind != BASELINE:
+    """What departed from which baseline, or from what logs usually say; the newest first."""
+    if alert.kind not in (BASELINE, ANOMALY):
         return []
     return strayed.departures(models.Folded.objects.filter(alert=alert).values_list("finding", flat=True)[:CHAINS], viewer)
 
