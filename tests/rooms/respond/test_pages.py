@@ -65,6 +65,13 @@ def test_the_language_is_the_reader_s(alert, client_of):
 
 
 @pytest.mark.covers("O20")
+def test_the_overview_is_in_the_language_of_its_reader_whoever_looked_before(alert, client_of):
+    chinese = client_of("member", "zh-hans").get(reverse("respond:overview")).content.decode()
+    assert "写入 Webshell" in chinese
+    english = client_of("colleague").get(reverse("respond:overview")).content.decode()
+    assert "Webshell written" in english and "写入 Webshell" not in english
+
+
 def test_alarm_types_are_named_by_rules_and_the_queue_is_asked_by_them(raised, client_of):
     kinds = {"exploit": "漏洞利用", "weak-password": "弱密码", "webshell": "Webshell 写入", "abnormal-login": "异常登录", "callback": "木马回连"}
     raised(*((n * 60, f"rule-{key}", f"host-{key}", {"alarm": key}) for n, key in enumerate(kinds)))

@@ -78,7 +78,7 @@ def _store(alarm: models.AnomalyAlarm, one: OddTemplate) -> int:
     organisation, territory, industry = one.place
     fold = folding.whole(uid_of(alarm.pk, one.odd, one.template), [{**event, "time": int(event["time"].timestamp() * 1000), "event": event["event_id"]} for event in events], territory=territory)
     fold.industry, fold.level = industry, max(fold.level, one.level)
-    begin, end = (one.first, one.last) if one.odd == Odd.NEW else (one.hour, min(one.last, one.hour + HOUR))
+    begin, end = (one.first, one.last) if one.odd == Odd.NEW else (max(one.hour, one.first), min(one.last, one.hour + HOUR))
     fold.count, fold.first, fold.last = max(1, one.count), begin, max(begin, end)
     titles = MANY if one.alike else TITLES[one.odd]
     english, chinese = (title.format(name=alarm.name, source=one.source, n=one.alike + 1)[:250] for title in titles)

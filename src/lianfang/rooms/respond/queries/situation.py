@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Count, Max, QuerySet
 
+from lianfang.commons.frame.language import chinese
 from lianfang.kernel import clock
 from lianfang.kernel.viewer import Viewer
 from lianfang.rooms.detect.queries import framework
@@ -68,8 +69,8 @@ _known: dict[tuple[Any, ...], Situation] = {}
 
 
 def situation(viewer: Viewer, *, span: str = "24h") -> Situation:
-    """The situation of everything in the viewer's scope. Colleagues of the same scope share one answer until an alert changes."""
-    key = (settings.DATABASES["default"]["NAME"], viewer.territory, viewer.industry, viewer.may("respond.alert.view"), span, version(viewer))
+    """The situation of everything in the viewer's scope. Colleagues of the same scope and language share one answer until an alert changes."""
+    key = (settings.DATABASES["default"]["NAME"], viewer.territory, viewer.industry, viewer.may("respond.alert.view"), span, chinese(), version(viewer))
     found = _known.get(key)
     if found is None:
         found = _asked(viewer, span)
