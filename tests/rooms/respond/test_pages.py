@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from lianfang.commons.frame.sheets import many
 from lianfang.commons.people import models as people_models
+from lianfang.kernel import clock
 from lianfang.kernel.ref import Ref
 from lianfang.rooms.respond import actions, models
 
@@ -66,6 +67,7 @@ def test_the_language_is_the_reader_s(alert, client_of):
 
 @pytest.mark.covers("O20")
 def test_the_overview_is_in_the_language_of_its_reader_whoever_looked_before(alert, client_of):
+    models.Alert.objects.update(last=clock.now())
     chinese = client_of("member", "zh-hans").get(reverse("respond:overview")).content.decode()
     assert "写入 Webshell" in chinese
     english = client_of("member").get(reverse("respond:overview")).content.decode()
