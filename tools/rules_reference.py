@@ -18,7 +18,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PACK = ROOT / "content/rules/starter"
 OUT = ROOT / "docs/reference/rules.md"
-GROUPS = {"windows": "Windows: Sysmon, Security, System, PowerShell", "linux": "Linux: sshd, sudo, syslog", "web": "Web access logs"}
+GROUPS = {"windows": "Windows: Sysmon, Security, System, PowerShell", "linux": "Linux: sshd, sudo, syslog", "web": "Web access logs", "trading": "Trading systems: CTP"}
 LEVELS = ("critical", "high", "medium", "low", "informational")
 ATTACK = "https://attack.mitre.org/techniques/"
 

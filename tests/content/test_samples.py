@@ -44,7 +44,7 @@ def mapped(name):
 
 @cache
 def examiner():
-    return Examiner(compile_rules(sources.load([PACK / group for group in ("windows", "linux", "web")])))
+    return Examiner(compile_rules(sources.load([PACK / group for group in ("windows", "linux", "web", "trading")])))
 
 
 def fired(name):

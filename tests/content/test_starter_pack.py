@@ -19,7 +19,7 @@ from lianfang.kernel import clock
 
 CONTENT = Path(__file__).parents[2] / "content"
 PACK = CONTENT / "rules" / "starter"
-GROUPS = ("windows", "linux", "web")
+GROUPS = ("windows", "linux", "web", "trading")
 RULES = {f"{path.parent.name}/{path.name}": yaml.safe_load(path.read_text("utf-8")) for group in GROUPS for path in sorted((PACK / group).glob("*.yml"))}
 SAMPLES = {sample["rule"]: sample for sample in (yaml.safe_load(path.read_text("utf-8")) for path in sorted((PACK / "samples").glob("*.yaml")))}
 WANTED = ("exploit", "weak-password", "webshell", "abnormal-login", "callback", "ransomware", "mining", "credential", "persistence", "lateral", "log-clearing", "evasion", "discovery", "exfiltration", "scan")
