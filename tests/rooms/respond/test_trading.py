@@ -227,6 +227,30 @@ def test_log_ins_of_a_trading_account_are_refused_and_then_somebody_is_let_in_fr
     assert page_of(outsider, new).status_code == 404
 
 
+@pytest.mark.covers("XD2")
+def test_the_front_does_not_come_back_and_orders_are_refused_in_a_wave(firm, desk, outsider):
+    """Of two gateways one is connected again within the minute: only the other is told of. Fifty orders refused within a minute are one alert with their reason."""
+    stays, wave = rules("correlations/chains/order_channel_stays_down.yml", "correlations/chains/orders_refused_wave.yml")
+    main, spare = firm("order-gateway", layer="business"), firm("order-gateway-2", layer="business")
+    main((timedelta(seconds=2), call("OnFrontDisconnected", nReason=4097)))
+    spare((timedelta(seconds=2), call("OnFrontDisconnected", nReason=4097)), (timedelta(), call("OnFrontConnected")))
+    refusal = {"Callback": "OnRspOrderInsert", "ErrorID": 31, "ErrorMsg": "可用资金不够"}
+    refused = spare(*[(timedelta(seconds=at / 4), order(at, **refusal)) for at in range(49)])
+    assert not models.Alert.objects.exists(), "forty-nine are not fifty, and a minute is not over"
+    spare((timedelta(), order(50, **refusal)))
+    alert = alert_of(wave)
+    assert (alert.count, alert.source_name, alert.alarm) == (50, "order-gateway-2", "outage")
+    told = unescape(page_of(desk, alert).content.decode())
+    assert any(line in told for line in refused)
+    with clock.frozen(clock.now() + timedelta(minutes=2)):
+        work()
+        down = alert_of(stays)
+        assert (down.source_name, down.severity) == ("order-gateway", 5)
+        assert "within 1 minute no “Order channel connected” followed" in words(page_of(desk, down))
+        assert card(desk, "business").startswith("Business Queue 2 open alarms")
+        assert page_of(outsider, down).status_code == 404
+
+
 # ---- the network layer -----------------------------------------------------------------------------------------
 
 
