@@ -143,13 +143,19 @@ def test_of_a_source_that_is_hardly_known_nothing_is_new(hosts, page):
     assert "learning" in words(page.get(reverse("detect:anomalyalarm", kwargs={"pk": detect_models.AnomalyAlarm.objects.get().pk})))
 
 
-def test_a_new_release_is_one_alert_and_not_a_hundred(week):
+def test_a_new_release_is_one_alert_and_not_a_hundred(week, monkeypatch):
     names = ["alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliett", "kilo", "lima", "mike", "november", "oscar", "papa", "quebec", "romeo", "sierra", "tango", "uniform", "victor", "whiskey", "xray", "yankee", "zulu"]
     week(*((timedelta(seconds=5), f"{name}d", " ".join([f"{name} module", *["loaded"] * (at % 4 + 1), *[f"{name}{name}"] * (at // 4 + 1), "ready"])) for at, name in enumerate(names)))
     (finding,) = detect_models.Finding.objects.all()
     number = int(re.search(r": (\d+) kinds of lines never seen before", finding.title)[1])
     assert number > 20
     assert models.Alert.objects.count() == 1
+    begun = clock.now()
+    lake_models.LogTemplate.objects.filter(text__contains="alpha").update(count=7)
+    monkeypatch.setattr(clock, "now", lambda: begun + timedelta(minutes=8))
+    lake_models.LogTemplate.objects.filter(found__gte=begun - HOUR).exclude(text__contains="zulu").update(found=begun - timedelta(days=1))
+    detect.look_at_logs()
+    assert detect_models.Finding.objects.count() == 1, "those that were told together are not told one by one afterwards"
 
 
 def test_whoever_may_not_read_the_line_in_the_log_does_not_read_it_on_the_alert(week, three, organisations):

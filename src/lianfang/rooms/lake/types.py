@@ -800,7 +800,7 @@ class OddTemplate:
     """A log template that is not as usual. ``hour``: in which; ``count``: lines in it, where ``usual`` ± ``spread`` are. Of a new one they are 0.
 
     ``known`` templates of its source, in ``lines`` lines since ``since``; ``curve``: begin, lines, and between what they are usual, of the hours up to this one. ``alike``: further
-    new ones of its source, which came with it and are too many to be told one by one. ``place``: organisation, territory and industry.
+    new ones of its source, which came with it and are too many to be told one by one; ``found``: when the last of them was read. ``place``: organisation, territory and industry.
     """
 
     odd: Odd
@@ -820,6 +820,7 @@ class OddTemplate:
     known: int
     lines: int
     since: datetime
+    found: datetime
     curve: tuple[tuple[datetime, int, float | None, float | None], ...] = ()
     alike: int = 0
 

@@ -57,9 +57,14 @@ def _look(row: models.AnomalyAlarm) -> int:
         wanted = {Odd.NEW: row.fresh, Odd.MORE: row.more, Odd.FEWER: row.fewer}
         spared, others = set(row.spared), _of_their_own() if not row.source else set()
         odd = lake.odd_templates(source=row.source, layer=row.layer, within=row.territory, since=max(row.looked - OVERLAP, row.created, now - LONGEST), learning=row.span, viewer=SYSTEM)
-        found = sum(_store(row, one) for one in odd if wanted[one.odd] and one.template not in spared and one.source not in others and (hours is None or hours.session(one.hour) or one.odd != Odd.FEWER))
+        found = sum(_store(row, one) for one in odd if wanted[one.odd] and one.template not in spared and one.source not in others and (hours is None or hours.session(one.hour) or one.odd != Odd.FEWER) and not _told_as_one(row, one))
     models.AnomalyAlarm.objects.filter(pk=row.pk).update(looked=now)
     return found
+
+
+def _told_as_one(row: models.AnomalyAlarm, one: OddTemplate) -> bool:
+    """Whether a new template was among many that were told together."""
+    return one.odd == Odd.NEW and clock.text(one.found) <= row.bursts.get(one.source, "")
 
 
 def _of_their_own() -> set[str]:
@@ -67,12 +72,11 @@ def _of_their_own() -> set[str]:
     return set(models.AnomalyAlarm.objects.filter(enabled=True).exclude(source="").values_list("source", flat=True))
 
 
-@transaction.atomic
 def _store(alarm: models.AnomalyAlarm, one: OddTemplate) -> int:
-    """As a finding with the line that is its example, unless it was told."""
+    """As a finding with the line that is its example, unless it was told. The lake is asked outside of the transaction, and not again for what was told."""
     told = (str(alarm.pk), one.odd, one.template, *([] if one.odd == Odd.NEW else [one.hour.isoformat()]))
     batch = f"{ANOMALY}-{hashlib.sha256('|'.join(told).encode()).hexdigest()[:32]}:{one.source}"[:120]
-    events = lake.events([one.sample], viewer=SYSTEM)
+    events = [] if models.Finding.objects.filter(batch=batch).exists() else lake.events([one.sample], viewer=SYSTEM)
     if not events:
         return 0
     organisation, territory, industry = one.place
@@ -83,10 +87,13 @@ def _store(alarm: models.AnomalyAlarm, one: OddTemplate) -> int:
     titles = MANY if one.alike else TITLES[one.odd]
     english, chinese = (title.format(name=alarm.name, source=one.source, n=one.alike + 1)[:250] for title in titles)
     said = {"title": english, "title_zh": chinese, "severity": alarm.severity, "status": "test", "author": alarm.made_by, "alarm": "" if one.layer == Layer.SECURITY else "outage"}
-    if not storing.note(batch, fold, said, source=one.source, organisation=organisation, about={"kind": ANOMALY, "chain": _chain(one)}):
-        return 0
-    models.AnomalyAlarm.objects.filter(pk=alarm.pk).update(told=F("told") + 1, last=clock.now())
-    return 1
+    if one.alike:
+        alarm.bursts[one.source] = clock.text(one.found)
+    with transaction.atomic():
+        stored = storing.note(batch, fold, said, source=one.source, organisation=organisation, about={"kind": ANOMALY, "chain": _chain(one)})
+        if stored:
+            models.AnomalyAlarm.objects.filter(pk=alarm.pk).update(told=F("told") + 1, last=clock.now(), bursts=alarm.bursts)
+    return int(stored)
 
 
 def _chain(one: OddTemplate) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class Migration(migrations.Migration):
                 ("note", models.CharField(blank=True, default="", help_text="Stands on the alert: whom to call, what to look at.", max_length=500, verbose_name="what to do")),
                 ("enabled", models.BooleanField(default=True, verbose_name="in use")),
                 ("spared", models.JSONField(default=list, editable=False)),
+                ("bursts", models.JSONField(default=dict, editable=False)),
                 ("looked", models.DateTimeField(default=lianfang.kernel.clock.now, editable=False)),
                 ("told", models.PositiveIntegerField(default=0, editable=False, verbose_name="alarms")),
                 ("last", models.DateTimeField(editable=False, null=True, verbose_name="last alarm")),

@@ -20,7 +20,8 @@ from lianfang.rooms.lake.types import Layer
 class AnomalyAlarm(Scoped):
     """The sources (one, those of a layer, or all of the organisation and below) whose templates are judged, and what of them is an alarm.
 
-    ``spared``: templates of which nobody wants to hear any more. ``looked``: up to when templates were judged.
+    ``spared``: templates of which nobody wants to hear any more. ``looked``: up to when templates were judged. ``bursts``: sources (by name) of which so many new
+    ones were told as one, and when the last of those was found.
     """
 
     name = models.CharField(_("name"), max_length=120)
@@ -36,6 +37,7 @@ class AnomalyAlarm(Scoped):
     enabled = models.BooleanField(_("in use"), default=True)
 
     spared = models.JSONField(default=list, editable=False)
+    bursts = models.JSONField(default=dict, editable=False)
     looked = models.DateTimeField(default=clock.now, editable=False)
     told = models.PositiveIntegerField(_("alarms"), default=0, editable=False)
     last = models.DateTimeField(_("last alarm"), null=True, editable=False)

@@ -61,9 +61,11 @@ def _new(rows: QuerySet[models.LogTemplate], about: dict[Any, dict[str, Any]], s
         if row.first >= row.found - FRESH and one["since"] <= row.first - learning and one["begun"] <= row.found - FIRST_LOOK:
             found.setdefault(row.source_id, []).append(row)
     for key, news in found.items():
-        few = len(news) <= MOST_NEW
-        for row in news if few else news[:1]:
-            yield _odd(row, about[key] | {"known": about[key]["known"] - len(news)}, Odd.NEW, row.first, Unusual(True, row.count, 0.0, 0.0), 0 if few else len(news) - 1)
+        one = about[key] | {"known": about[key]["known"] - len(news)}
+        if len(news) <= MOST_NEW:
+            yield from (_odd(row, one, Odd.NEW, row.first, Unusual(True, row.count, 0.0, 0.0), row.found) for row in news)
+        else:
+            yield _odd(news[0], one, Odd.NEW, news[0].first, Unusual(True, news[0].count, 0.0, 0.0), max(row.found for row in news), len(news) - 1)
 
 
 def _numbers(rows: QuerySet[models.LogTemplate], about: dict[Any, dict[str, Any]], since: datetime) -> Iterable[OddTemplate]:
@@ -75,10 +77,10 @@ def _numbers(rows: QuerySet[models.LogTemplate], about: dict[Any, dict[str, Any]
         hours, _hour, first = known_hours(row)
         for at in (hour, hour - 1):
             if (found := unusual(hours, at, first=first)) and (found.more or (at < hour and whole and about[row.source_id]["spoke"] >= _moment(hour))):
-                yield _odd(row, about[row.source_id], Odd.MORE if found.more else Odd.FEWER, _moment(at), found, 0)
+                yield _odd(row, about[row.source_id], Odd.MORE if found.more else Odd.FEWER, _moment(at), found, row.found)
 
 
-def _odd(row: models.LogTemplate, about: dict[str, Any], odd: Odd, moment: datetime, found: Unusual, alike: int) -> OddTemplate:
+def _odd(row: models.LogTemplate, about: dict[str, Any], odd: Odd, moment: datetime, number: Unusual, found: datetime, alike: int = 0) -> OddTemplate:
     hours, _now, first = known_hours(row)
     last = int(moment.timestamp() // 3600)
     curve = []
@@ -86,7 +88,7 @@ def _odd(row: models.LogTemplate, about: dict[str, Any], odd: Odd, moment: datet
         usual = usual_at(hours, at, first=first)
         curve.append((_moment(at), hours.get(at, 0), None if usual is None else max(0.0, usual[0] - FAR * usual[1]), None if usual is None else usual[0] + FAR * usual[1]))
     place = (row.organisation, row.territory, row.industry)
-    return OddTemplate(odd, str(row.pk), row.source.name, row.source.layer, place, row.text, row.level, _moment(last), found.count, found.usual, found.spread, row.first, row.last, row.sample, about["known"], about["lines"], about["since"], tuple(curve), alike)
+    return OddTemplate(odd, str(row.pk), row.source.name, row.source.layer, place, row.text, row.level, _moment(last), number.count, number.usual, number.spread, row.first, row.last, row.sample, about["known"], about["lines"], about["since"], found, tuple(curve), alike)
 
 
 def _moment(hour: int) -> datetime:
